@@ -1,0 +1,1 @@
+"""Differentially private training and statistics, charged to one ledger."""

@@ -1,0 +1,1 @@
+"""The Cloister control plane in Jupyter Server."""

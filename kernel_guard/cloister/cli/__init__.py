@@ -1,0 +1,1 @@
+"""The command line: `cloister` and `jupyter cloister`."""

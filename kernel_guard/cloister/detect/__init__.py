@@ -1,0 +1,1 @@
+"""Finds sensitive values in columns and text, and masks them."""

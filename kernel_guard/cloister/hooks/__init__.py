@@ -1,0 +1,1 @@
+"""Runs inside the kernel: masked display, reads, egress errors, the broker client."""

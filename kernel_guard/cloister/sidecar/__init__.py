@@ -1,0 +1,1 @@
+"""Runs outside the kernel and decides: provisioner, sandbox, gate, broker, egress proxy."""

@@ -1,0 +1,1 @@
+"""What must last: lineage log, policy, catalogue, budget ledger, keys."""
