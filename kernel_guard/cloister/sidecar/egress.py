@@ -214,7 +214,11 @@ class EgressProxy:
                 "The request breaks the HTTP protocol or its head is too long.",
                 status=error.error_status_hint,
             ) from error
-        return event if isinstance(event, h11.Request) else None
+        if not isinstance(event, h11.Request):
+            return None
+        if event.http_version not in {b"1.0", b"1.1"}:
+            raise malformed("The request is not HTTP/1.1.", status=505)
+        return event
 
     async def _serve_request(self, client: Wire, request: h11.Request) -> bool:
         """Decides on one request and carries it out.

@@ -1,0 +1,278 @@
+"""Writes what happens in a kernel to the lineage log: an intent before, a result after.
+
+The sidecar attests what it saw on the wire. What the hooks report (files read, refused
+connections of raw sockets) is joined to the execution that is running and marked
+``attested_by: kernel``; what the proxy reports is marked ``proxy``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cloister.core.errors import StoreUnavailable
+from cloister.core.records import Json, Record
+from cloister.sidecar.redact import redact_secrets
+from cloister.sidecar.textguard import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MAX_RECORDED_OUTPUT_CHARS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFacts:
+    """What is known about a kernel before it runs anything."""
+
+    kernel_id: str
+    user: str
+    notebook: str | None
+    session: str
+
+
+@dataclass(slots=True)
+class Execution:
+    """One request that runs code, from its intent to its result."""
+
+    id: str
+    code_sha256: str
+    started_s: float
+    outputs: list[Json] = field(default_factory=list)
+    digests: list[Json] = field(default_factory=list)
+    recorded_chars: int = 0
+    shown: int = 0
+    masked: int = 0
+    blocked: int = 0
+    shown_bytes: int = 0
+    tally: Tally = field(default_factory=Tally)
+    reads: list[Json] = field(default_factory=list)
+    egress: list[Json] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Late:
+    since_s: float
+    digests: list[Json] = field(default_factory=list)
+    masked: dict[str, int] = field(default_factory=dict)
+
+
+class Recorder:
+    """Keeps the running executions of one kernel and appends their records.
+
+    Args:
+        append: Appends records durably, or raises ``StoreUnavailable``.
+        facts: Who and where.
+        policy_digest: Returns the digest of the policy in force.
+        guard_mask: Masks a text; code is kept as the user may see it, secrets redacted first.
+    """
+
+    def __init__(
+        self,
+        append: Callable[[Sequence[Record]], object],
+        facts: KernelFacts,
+        policy_digest: Callable[[], str],
+        guard_mask: Callable[[str], str],
+    ) -> None:
+        self._append = append
+        self._facts = facts
+        self._policy_digest = policy_digest
+        self._mask = guard_mask
+        self._running: dict[str, Execution] = {}
+        self._current: str | None = None
+        self._late: dict[str, _Late] = {}
+        self._lock = threading.Lock()
+
+    def append(self, record_type: str, body: dict[str, Json], payload: bytes = b"") -> None:
+        """Appends one record of this kernel, durable on return.
+
+        Raises:
+            StoreUnavailable: The log cannot take it.
+        """
+        self._append([Record(record_type, {"kernel_id": self._facts.kernel_id, **body}, payload)])
+
+    def begin(self, msg_id: str, header: dict[str, Any], code: str, metadata: dict[str, Any],
+              *, silent: bool) -> None:
+        """Makes the intent to run ``code`` durable; only then may it run.
+
+        Raises:
+            StoreUnavailable: The intent cannot be recorded.
+        """
+        digest = hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
+        cell_id = metadata.get("cellId")
+        body: dict[str, Json] = {
+            "execution_id": msg_id,
+            "kernel_id": self._facts.kernel_id,
+            "session": self._facts.session,
+            "user": self._facts.user,
+            "client_user": _short(header.get("username")),
+            "notebook": self._facts.notebook,
+            "cell_id": _short(cell_id) if isinstance(cell_id, str) else None,
+            "code_sha256": digest,
+            "policy_digest": self._policy_digest(),
+            "trace_id": hashlib.sha256(msg_id.encode("utf-8", "surrogatepass")).hexdigest()[:32],
+            "silent": silent,
+            "attested_by": "sidecar",
+        }
+        payload = _payload({"code": self._mask(redact_secrets(code))})
+        self._append([Record("cell.intent", body, payload)])
+        with self._lock:
+            self._running[msg_id] = Execution(msg_id, digest, time.monotonic())
+
+    def debugger(self, msg_id: str, command: str, code: str) -> None:
+        """Records code that a debugger request carries, durable before it runs.
+
+        Raises:
+            StoreUnavailable: It cannot be recorded.
+        """
+        body: dict[str, Json] = {
+            "execution_id": msg_id,
+            "command": _short(command),
+            "user": self._facts.user,
+            "code_sha256": hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest(),
+            "attested_by": "sidecar",
+        }
+        payload = _payload({"code": self._mask(redact_secrets(code))})
+        self.append("debugger.evaluate", body, payload)
+
+    def started(self, msg_id: str) -> None:
+        """Notes that the kernel now runs this request; facts from hooks belong to it."""
+        with self._lock:
+            if msg_id in self._running:
+                self._current = msg_id
+
+    def running(self, msg_id: str) -> Execution | None:
+        """Returns the execution if its result is not recorded yet."""
+        return self._running.get(msg_id)
+
+    def output(self, msg_id: str, msg_type: str, content: dict[str, Any], tally: Tally,
+               *, size: int) -> None:
+        """Notes an output as it left for the clients.
+
+        Args:
+            msg_id: The request that it belongs to.
+            msg_type: ``stream``, ``display_data`` and so on.
+            content: The message's content, after masking.
+            tally: What was masked in it.
+            size: Bytes on the wire.
+        """
+        execution = self._running.get(msg_id)
+        text = json.dumps({"type": msg_type, "content": content})
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if execution is None:
+            late = self._late.setdefault(msg_id, _Late(time.monotonic()))
+            late.digests.append(digest)
+            late.masked.update(tally.masked)
+            return
+        if tally:
+            execution.masked += 1
+            for entity_type, count in tally.masked.items():
+                execution.tally.masked[entity_type] = (
+                    execution.tally.masked.get(entity_type, 0) + count
+                )
+        else:
+            execution.shown += 1
+        execution.shown_bytes += size
+        execution.digests.append(digest)
+        if execution.recorded_chars + len(text) <= MAX_RECORDED_OUTPUT_CHARS:
+            execution.recorded_chars += len(text)
+            execution.outputs.append({"type": msg_type, "content": content})
+
+    def flush_late(self, now_s: float) -> None:
+        """Records outputs that came after their execution had ended, in batches of a second.
+
+        Threads and background tasks print late; the record says so instead of losing it.
+        """
+        for msg_id in [m for m, late in self._late.items() if late.since_s + 1 <= now_s]:
+            late = self._late.pop(msg_id)
+            body: dict[str, Json] = {
+                "execution_id": _short(msg_id),
+                "output_digests": late.digests[:1000],
+                "count": len(late.digests),
+                "labels": sorted(late.masked),
+                "attested_by": "sidecar",
+            }
+            try:
+                self.append("output.late", body)
+            except StoreUnavailable:
+                self._late[msg_id] = late  # kept until the log works; nothing new runs until then
+                return
+
+    def blocked(self, msg_id: str) -> None:
+        """Counts an output that did not leave."""
+        execution = self._running.get(msg_id)
+        if execution is not None:
+            execution.blocked += 1
+
+    def read(self, fact: dict[str, Json]) -> None:
+        """Joins a read that the hooks report to the running execution."""
+        with self._lock:
+            execution = self._running.get(self._current or "")
+            if execution is not None and fact not in execution.reads:
+                execution.reads.append(fact)
+
+    def egress(self, fact: dict[str, Json]) -> None:
+        """Records a connection, allowed or denied, and joins it to the running execution.
+
+        Raises:
+            StoreUnavailable: The log cannot take it; then the connection must not be made.
+        """
+        with self._lock:
+            execution = self._running.get(self._current or "")
+            if execution is not None and len(execution.egress) < 1000:
+                execution.egress.append(fact)
+        kind = "egress.allowed" if fact.get("decision") == "allow" else "egress.denied"
+        self.append(kind, {"execution_id": self._current, **fact})
+
+    def finish(self, msg_id: str, status: str, execution_count: int | None) -> None:
+        """Makes the result of an execution durable.
+
+        Args:
+            msg_id: The request.
+            status: ``ok``, ``error``, ``aborted`` or ``killed``.
+            execution_count: The number at the prompt, if there is one.
+
+        Raises:
+            StoreUnavailable: The log cannot take it.
+        """
+        with self._lock:
+            execution = self._running.pop(msg_id, None)
+            if self._current == msg_id:
+                self._current = None
+        if execution is None:
+            return
+        body: dict[str, Json] = {
+            "execution_id": msg_id,
+            "kernel_id": self._facts.kernel_id,
+            "status": status,
+            "execution_count": execution_count,
+            "duration_us": int((time.monotonic() - execution.started_s) * 1e6),
+            "outputs": {
+                "shown": execution.shown,
+                "masked": execution.masked,
+                "blocked": execution.blocked,
+            },
+            "output_digests": execution.digests[:1000],
+            "reads": execution.reads,
+            "egress": execution.egress,
+            "labels": sorted(execution.tally.masked),
+            "attested_by": "sidecar",
+        }
+        self._append([Record("cell.result", body, _payload({"outputs": execution.outputs}))])
+
+    def finish_all(self, status: str) -> None:
+        """Ends every execution that is still running, for instance when the kernel died."""
+        for msg_id in list(self._running):
+            self.finish(msg_id, status, None)
+
+
+def _payload(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _short(value: object) -> str:
+    return str(value)[:128].encode("ascii", "replace").decode() if value else ""

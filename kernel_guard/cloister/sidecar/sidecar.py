@@ -1,0 +1,288 @@
+"""Puts the parts of one sidecar together and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloister.core.decisions import Decision, Effect, decide_egress
+from cloister.core.errors import CloisterError, StoreUnavailable
+from cloister.detect.exact import ExactIndex
+from cloister.detect.tokens import Tokenizer
+from cloister.sidecar.broker import Broker
+from cloister.sidecar.budgets import Budgets
+from cloister.sidecar.gate import Endpoints, Gate
+from cloister.sidecar.livepolicy import LivePolicy
+from cloister.sidecar.recorder import KernelFacts, Recorder
+from cloister.sidecar.scan import Scanner
+from cloister.sidecar.textguard import Tally, TextGuard
+from cloister.store.budget import BudgetLedger
+from cloister.store.catalog import Catalog
+from cloister.store.home import Home
+from cloister.store.keys import Keyring, open_keyring
+from cloister.store.lineage import LineageLog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cloister.core.policy import Policy
+    from cloister.core.records import Record
+    from cloister.sidecar.egress import EgressEvent
+    from cloister.sidecar.kernelprocess import KernelProcess
+    from cloister.sidecar.spec import LaunchSpec
+
+logger = logging.getLogger(__name__)
+
+_PARENT_CHECK_S = 1.0
+_CHANNELS = ("shell", "iopub", "stdin", "hb", "control")
+
+
+class Sidecar:
+    """The guard of one running kernel.
+
+    Args:
+        spec: The launch.
+        kernel: The kernel's process, already started.
+        token: What the kernel's broker requests carry.
+        inner_key: What the kernel signs its messages with.
+    """
+
+    def __init__(
+        self, spec: LaunchSpec, kernel: KernelProcess, token: str, inner_key: bytes
+    ) -> None:
+        self._spec = spec
+        self._kernel = kernel
+        home = Home(Path(spec.home))
+        keyring = open_keyring(home)
+        self._home = home
+        self._logs = _ThreadLogs(home, keyring)
+        self._policy = LivePolicy(home, sandboxed=spec.sandboxed, on_change=self._policy_changed)
+        tokenizer = Tokenizer(keyring.token_key)
+        index = ExactIndex(keyring.index_key)
+        self._guard = TextGuard(self._policy.last_valid, tokenizer, index)
+        facts = KernelFacts(spec.kernel_id, spec.user, spec.notebook, Path(spec.launch_dir).name)
+        self._recorder = Recorder(
+            self._logs.append,
+            facts,
+            lambda: self._policy.last_valid.digest,
+            lambda text: self._guard.mask(text, Tally()),
+        )
+        catalog = Catalog(home)
+        self._scanner = Scanner(
+            home, keyring.index_key, self._policy.last_valid, catalog, index
+        )
+        self._catalogued = [Path(path) for path in spec.data]
+        self._index_ready = threading.Event()
+        self._index_error: CloisterError | None = None
+        budgets = Budgets(
+            lambda: BudgetLedger(home), self._policy.check, self._recorder, spec.user
+        )
+        self._broker = Broker(
+            token=token,
+            policy=self._policy.check,
+            tokenizer=tokenizer,
+            scanner=self._scanner,
+            recorder=self._recorder,
+            budgets=budgets,
+            workspace=Path(spec.workspace),
+            hello={
+                "user": spec.user,
+                "sandbox": "bubblewrap" if spec.sandboxed else "none",
+                "workspace": spec.workspace,
+            },
+        )
+        self._gate = Gate(
+            _front_endpoints(spec),
+            Endpoints(
+                {name: f"{spec.kernel_dir}/s-{_INNER_PORTS[name]}" for name in _CHANNELS}, inner_key
+            ),
+            self._guard,
+            self._recorder,
+            self._before_execute,
+            self._note_client,
+        )
+
+    def run(self) -> None:
+        """Relays until the kernel ends."""
+        self._recorder.append(
+            "kernel.started",
+            {
+                "user": self._spec.user,
+                "notebook": self._spec.notebook,
+                "sandbox": "bubblewrap" if self._spec.sandboxed else "none",
+                "policy_digest": self._policy.last_valid.digest,
+                "attested_by": "sidecar",
+            },
+        )
+        self._write_state()
+        threading.Thread(target=self._serve_kernel, name="broker", daemon=True).start()
+        threading.Thread(target=self._index_catalog, name="index", daemon=True).start()
+        if self._spec.parent_pid is not None:
+            threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
+        try:
+            self._gate.run(self._kernel.has_exited, self._kernel.log_fd)
+        finally:
+            self._gate.close()
+        self._recorder.append(
+            "kernel.stopped",
+            {"exit_code": self._kernel.exit_code, "reason": "exited", "attested_by": "sidecar"},
+        )
+
+    def _before_execute(self) -> None:
+        """Raises when nothing may run now: policy broken, or sensitive data not indexed yet."""
+        self._policy.check()
+        self._index_ready.wait()
+        if self._index_error is not None:
+            raise self._index_error
+
+    def _policy_changed(self, policy: Policy) -> None:
+        self._guard.policy = policy
+        self._scanner.policy = policy
+
+    def _index_catalog(self) -> None:
+        """Loads the digests of all catalogued data; nothing runs before, so nothing slips by."""
+        try:
+            for path in self._catalogued:
+                if path.is_file():
+                    self._scanner.scan(path)
+        except CloisterError as error:
+            self._index_error = CloisterError(
+                f"A catalogued dataset could not be scanned ({error.code}), so its values would "
+                "not be recognised in outputs.",
+                code="CLO-SCAN-002",
+                remedy="Repair or remove it: cloister catalog list. Then restart the kernel.",
+            )
+        except Exception as error:  # noqa: BLE001 - its text may hold data
+            logger.error("CLO-SCAN-002: %s while indexing the catalogue", type(error).__name__)
+            self._index_error = CloisterError(
+                "The catalogue could not be indexed, so its values would not be recognised.",
+                code="CLO-SCAN-002",
+                remedy="Run cloister catalog list, repair the dataset, restart the kernel.",
+            )
+        finally:
+            self._index_ready.set()
+
+    def _serve_kernel(self) -> None:
+        """Runs the broker and the egress proxy; without them the kernel has no way out at all."""
+
+        async def serve() -> None:
+            from cloister.sidecar.egress import EgressProxy
+
+            await self._broker.start(self._spec.guard_dir / "broker.sock")
+            proxy = EgressProxy(self._decide_egress, self._record_egress)
+            await proxy.start(self._spec.guard_dir / "egress.sock")
+            await asyncio.Event().wait()
+
+        try:
+            asyncio.run(serve())
+        except Exception as error:  # noqa: BLE001 - without its broker a kernel must not go on
+            logger.error("CLO-SIDECAR-004: broker failed (%s)", type(error).__name__)
+            self._kernel.kill()
+
+    def _decide_egress(self, host: str, port: int) -> Decision:
+        try:
+            return decide_egress(self._policy.check(), host, port)
+        except CloisterError as error:
+            return Decision(Effect.BLOCK, error.rule or "policy", error.message, error.remedy)
+
+    def _record_egress(self, event: EgressEvent) -> None:
+        self._recorder.egress(
+            {
+                "host": event.host,
+                "port": event.port,
+                "decision": "allow" if event.decision == "allow" else "block",
+                "rule": event.rule,
+                "via": event.method_kind,
+                "phase": event.phase,
+                "bytes_out": event.bytes_out,
+                "bytes_in": event.bytes_in,
+                "attested_by": "proxy",
+            }
+        )
+
+    def _note_client(self, channel: str, identity: bytes) -> None:
+        with self._spec.clients_file.open("a", encoding="ascii") as file:
+            file.write(f"{channel} {identity.hex()}\n")
+
+    def _watch_parent(self) -> None:
+        while os.getppid() == self._spec.parent_pid:
+            time.sleep(_PARENT_CHECK_S)
+        self._kernel.kill()
+
+    def _write_state(self) -> None:
+        """Says what holds for this kernel; the server extension shows it."""
+        directory = self._home.run_dir / self._spec.kernel_id
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        walls = self._spec.sandboxed
+        no_walls = "the policy lets kernels start without a sandbox, and there is none here"
+        fix = "Install bubblewrap and set 'sandbox: required' in the policy."
+        guarantees = [
+            _guarantee("gate", True, "every message of this kernel is scanned outside it"),
+            _guarantee("record", True, "every execution is recorded before it runs"),
+            _guarantee("sandbox", walls, "own namespaces, files by allow-list" if walls else no_walls,
+                       "" if walls else fix),
+            _guarantee("network", walls, "the egress proxy is the only way out" if walls else no_walls,
+                       "" if walls else fix),
+        ]
+        state = {
+            "kernel_id": self._spec.kernel_id,
+            "pid": os.getpid(),
+            "started_us": time.time_ns() // 1000,
+            "sandbox": "bubblewrap" if walls else "none",
+            "policy_digest": self._policy.last_valid.digest,
+            "user": self._spec.user,
+            "notebook": self._spec.notebook,
+            "guarantees": guarantees,
+        }
+        temporary = directory / "state.json.new"
+        temporary.write_text(json.dumps(state), "utf-8")
+        temporary.replace(directory / "state.json")
+
+
+_INNER_PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
+
+
+def _guarantee(name: str, holds: bool, why: str, fix: str = "") -> dict[str, object]:  # noqa: FBT001
+    return {"id": name, "holds": holds, "why": why, "fix": fix}
+
+
+def _front_endpoints(spec: LaunchSpec) -> Endpoints:
+    """Reads the front connection file that jupyter_client wrote."""
+    connection = json.loads(Path(spec.connection_file).read_text("utf-8"))
+    if connection["transport"] == "ipc":
+        pattern = f"ipc://{connection['ip']}-{{port}}"
+    else:
+        pattern = f"tcp://{connection['ip']}:{{port}}"
+    addresses = {
+        name: pattern.format(port=connection[f"{name}_port"]) for name in _CHANNELS
+    }
+    secret = connection.get("curve_secretkey")
+    return Endpoints(
+        addresses, connection["key"].encode(), secret.encode() if secret else None
+    )
+
+
+class _ThreadLogs:
+    """One lineage log for each thread: an SQLite connection stays in the thread that made it."""
+
+    def __init__(self, home: Home, keyring: Keyring) -> None:
+        self._home = home
+        self._keyring = keyring
+        self._local = threading.local()
+
+    def append(self, records: Sequence[Record]) -> object:
+        """Appends durably, or raises ``StoreUnavailable``; opens the log anew after a failure."""
+        log: LineageLog | None = getattr(self._local, "log", None)
+        try:
+            if log is None:
+                log = self._local.log = LineageLog(self._home, self._keyring)
+            return log.append(records)
+        except StoreUnavailable:
+            self._local.log = None
+            raise

@@ -1,0 +1,83 @@
+"""What the provisioner tells the sidecar: one private JSON file for each launch."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSpec:
+    """One launch of one kernel. Paths are absolute strings.
+
+    Attributes:
+        home: ``CLOISTER_HOME``.
+        kernel_id: Jupyter's id of the kernel.
+        connection_file: The front connection file that clients read.
+        argv: The kernel's own command line; ``inner_connection_file`` stands in it where the front
+            one stood.
+        environment: Variables that the kernel gets; nothing else reaches it.
+        workspace: Writable directory.
+        cwd: Where the kernel starts.
+        data: Catalogued files that the kernel may read.
+        launch_dir: Private directory of this launch: sockets and files for the sandbox.
+        run_base: Directory that holds all launches; hidden from every kernel.
+        sandboxed: Whether bubblewrap stands; ``False`` only where the policy makes it optional.
+        user: Whose kernel it is.
+        notebook: The path that Jupyter Server names, or ``None``.
+        parent_pid: The process whose end ends the kernel, or ``None``.
+    """
+
+    home: str
+    kernel_id: str
+    connection_file: str
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    workspace: str
+    cwd: str
+    data: tuple[str, ...]
+    launch_dir: str
+    run_base: str
+    sandboxed: bool
+    user: str
+    notebook: str | None
+    parent_pid: int | None
+
+    @property
+    def kernel_dir(self) -> Path:
+        """Writable by the kernel: the inner connection file and the kernel's sockets."""
+        return Path(self.launch_dir) / "k"
+
+    @property
+    def guard_dir(self) -> Path:
+        """Read by the kernel: the broker's and the proxy's sockets."""
+        return Path(self.launch_dir) / "g"
+
+    @property
+    def etc_dir(self) -> Path:
+        """Read by the kernel: its ``passwd``, ``group`` and ``hosts``."""
+        return Path(self.launch_dir) / "e"
+
+    @property
+    def exit_file(self) -> Path:
+        """Written last by a sidecar that ends in order."""
+        return Path(self.launch_dir) / "exit.json"
+
+    @property
+    def clients_file(self) -> Path:
+        """Channel and identity of each client, so that a farewell reaches them."""
+        return Path(self.launch_dir) / "clients"
+
+    def write(self, path: Path) -> None:
+        """Writes the file with mode 0600; it must not exist."""
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            json.dump(asdict(self), file)
+
+    @classmethod
+    def read(cls, path: Path) -> LaunchSpec:
+        """Reads what :meth:`write` wrote."""
+        data = json.loads(path.read_text("utf-8"))
+        return cls(**{**data, "argv": tuple(data["argv"]), "data": tuple(data["data"])})
