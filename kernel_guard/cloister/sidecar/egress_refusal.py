@@ -100,7 +100,7 @@ def malformed(what: str, *, status: int = 400) -> Refusal:
     return Refusal(
         status,
         what,
-        code="CLO-EGRESS-004",
+        code="CLO-EGRESS-008",
         remedy="Send HTTP/1.1: CONNECT host:port for TLS, or an absolute http:// URL.",
     )
 
