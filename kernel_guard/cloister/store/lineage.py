@@ -62,11 +62,16 @@ _WHAT: Final = "lineage log"
 class LineageLog:
     """Appends to the record of one workspace. Safe to call from several threads.
 
+    Construction opens the log and checks it against its witness.
+
     Args:
         home: The workspace.
         keyring: Its keys; the signer signs each checkpoint.
         now_us: Clock, microseconds since 1970 UTC.
         busy_timeout_ms: How long to wait for another process.
+
+    Raises:
+        StoreUnavailable: As for :meth:`append`.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class LineageLog:
         self._last_leaf: bytes | None = None
         self._note = ""
         self._is_witnessed = True
+        self.open()
 
     def __enter__(self) -> Self:
         return self
