@@ -27,6 +27,8 @@ export PIP_PROGRESS_BAR := off
 TORCH := torch==2.13.0
 # Building in the environment itself saves a second one, and lets tests build the wheel offline.
 BUILD_TOOLS := 'hatchling>=1.27' 'hatch-jupyter-builder>=0.9,<1' 'editables>=0.5'
+# A variable, because a comma would end an argument of $(call).
+EVERYTHING := '.[all,dev]'
 
 FRONTEND_SOURCES := $(wildcard extension/package.json extension/yarn.lock extension/tsconfig.json \
 	extension/develop.sh) $(shell find extension/src extension/style extension/schema \
@@ -57,7 +59,7 @@ $(STAMPS)/python: pyproject.toml | $(STAMPS)/system
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	@$(call quietly,torch,$(VENV)/bin/pip install -q $(TORCH))
 	@$(call quietly,build-tools,$(VENV)/bin/pip install -q $(BUILD_TOOLS))
-	@$(call quietly,packages,$(VENV)/bin/pip install -q --no-build-isolation -e '.[all,dev]')
+	@$(call quietly,packages,$(VENV)/bin/pip install -q --no-build-isolation -e $(EVERYTHING))
 	@touch $@
 
 $(STAMPS)/frontend: $(FRONTEND_SOURCES) | $(STAMPS)/python

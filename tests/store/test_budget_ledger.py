@@ -178,9 +178,7 @@ def _spend_all(root, worker, results):
         granted, limit = 0, BudgetLimit(3.0, 0.5)
         for i in range(20):
             try:
-                held = reserve(
-                    ledger, epsilon=0.07, key=f"{worker}-{i}", limit=BudgetLimit(3.0, 0.5)
-                )
+                held = reserve(ledger, epsilon=0.07, key=f"{worker}-{i}", limit=limit)
             except BudgetExceeded:
                 continue
             granted += 1

@@ -110,7 +110,7 @@ def test_files_lists_what_is_there(catalog, tmp_path):
         b'{"version": 2, "datasets": []}',
         b'{"version": 1, "datasets": [{"name": "a"}]}',
         b'{"version": 1, "datasets": [{"name": "a", "path": "rel", "labels": {}}]}',
-        b'{"version": 1, "datasets": [{"name": "a", "path": "/x", "labels": {"c": {"level": "no"}}}]}',
+        b'{"version": 1, "datasets": [{"name": "a", "path": "/x", "labels": {"c": {}}}]}',
     ],
 )
 def test_damaged_catalogue_is_an_error_and_stays_as_it_is(home, catalog, damage, tmp_path):

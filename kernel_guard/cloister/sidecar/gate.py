@@ -42,6 +42,8 @@ CHANNELS = ("shell", "control", "stdin")
 REMEMBERED_REQUESTS = 10_000
 IDLE_TICK_S = 1.0
 CONNECT_POLL_S = 0.004
+QUIET_AFTER_EXIT_MS = 20
+FRONT_LINGER_MS = 200
 _OUTPUTS = frozenset(
     {"stream", "display_data", "update_display_data", "execute_result", "error", "comm_open",
      "comm_msg"}
@@ -115,16 +117,22 @@ class Gate:
         self._back_addresses = back.addresses
         self._back: dict[str, zmq.Socket[bytes]] = {}
 
-    def run(self, kernel_exited: Callable[[], bool], log_fd: int | None = None) -> None:
+    def run(
+        self, kernel_exited: Callable[[], bool], exit_fd: int, log_fd: int | None = None
+    ) -> None:
         """Relays until the kernel has exited and everything that it said is delivered.
 
         Args:
             kernel_exited: Returns whether the kernel's process is gone.
+            exit_fd: Becomes readable when it is.
             log_fd: Read end of the pipe that the kernel's own stdout and stderr go to.
         """
         poller = zmq.Poller()
         sources: dict[Any, tuple[Callable[[list[bytes], str], None], str]] = {}
         if not self._connect_back(kernel_exited):
+            logger.error("CLO-GATE-005: the kernel ended before it was ready")
+            if log_fd is not None:
+                self._copy_log(log_fd, logging.ERROR)
             return
         for channel in CHANNELS:
             sources[self._front[channel]] = (self._from_client, channel)
@@ -136,6 +144,7 @@ class Gate:
             poller.register(socket, zmq.POLLIN)
         if log_fd is not None:
             poller.register(log_fd, select.POLLIN)
+        poller.register(exit_fd, select.POLLIN)
         quiet_after_exit = False
         while True:
             events = dict(poller.poll(self._poll_timeout_ms(quiet_after_exit)))
@@ -151,6 +160,8 @@ class Gate:
                 # One more quiet round: messages may still be on their way.
                 if quiet_after_exit and not events:
                     break
+                if not quiet_after_exit:
+                    poller.unregister(exit_fd)
                 quiet_after_exit = True
         for parent_id in list(self._requests):
             self._flush_streams(parent_id)
@@ -159,7 +170,11 @@ class Gate:
 
     def close(self) -> None:
         """Closes all sockets; what was sent to clients is still delivered for a moment."""
-        self._context.destroy(linger=500)
+        for socket in self._back.values():
+            socket.close(linger=0)  # the kernel is gone
+        for socket in self._front.values():
+            socket.close(linger=FRONT_LINGER_MS)
+        self._context.term()
 
     # --- client to kernel ---------------------------------------------------------------
 
@@ -438,18 +453,18 @@ class Gate:
 
     def _poll_timeout_ms(self, exiting: bool) -> int:  # noqa: FBT001 - private, one caller
         if exiting:
-            return 50
+            return QUIET_AFTER_EXIT_MS
         deadline = self._hold.next_deadline_s()
         if deadline is None:
             return int(IDLE_TICK_S * 1000)
         return max(0, int((deadline - time.monotonic()) * 1000) + 1)
 
-    def _copy_log(self, fd: int) -> bool:
+    def _copy_log(self, fd: int, level: int = logging.INFO) -> bool:
         """Copies the kernel's raw output to the server's log, masked; returns False at its end."""
         data = os.read(fd, 65536)
         text = self._guard.mask(data.decode("utf-8", "replace"), Tally())
         if text.strip():
-            logger.info("kernel: %s", text.rstrip())
+            logger.log(level, "kernel: %s", text.rstrip())
         return bool(data)
 
     def _bind(self, side: Endpoints, channel: str, kind: int) -> zmq.Socket[bytes]:
@@ -491,7 +506,6 @@ class Gate:
 
     def _socket(self, kind: int) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self._context.socket(kind)
-        socket.linger = 500
         socket.setsockopt(zmq.SNDHWM, 0)  # a full queue would drop messages without a word
         socket.setsockopt(zmq.RCVHWM, 0)
         return socket

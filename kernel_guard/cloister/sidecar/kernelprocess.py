@@ -50,6 +50,7 @@ class KernelProcess:
             pass_fds=(status_write,) if spec.sandboxed else (),
             start_new_session=True,
         )
+        self.exit_fd = os.pidfd_open(self._process.pid)
         os.close(log_write)
         os.close(status_write)
 

@@ -126,7 +126,9 @@ class Sidecar:
         if self._spec.parent_pid is not None:
             threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
         try:
-            self._gate.run(self._kernel.has_exited, self._kernel.log_fd)
+            self._gate.run(
+                self._kernel.has_exited, self._kernel.exit_fd, self._kernel.log_fd
+            )
         finally:
             self._gate.close()
         self._recorder.append(
