@@ -1,0 +1,1 @@
+"""Runs the demo notebooks through a real Jupyter server, without a browser."""
