@@ -1,0 +1,43 @@
+"""The kernel application: ipykernel's own, with what needs a running shell added to it."""
+
+# ruff: noqa: ANN401 - IPython is not imported for types
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ipykernel.kernelapp import IPKernelApp
+
+_log = logging.getLogger(__name__)
+
+
+class GuardedKernelApp(IPKernelApp):  # type: ignore[misc]
+    """ipykernel, observing new tables when a cell has ended."""
+
+    def init_shell(self) -> None:
+        """Registers the end-of-cell hook once the shell exists."""
+        super().init_shell()
+        try:
+            register(self.shell)
+        except Exception as error:  # noqa: BLE001 - the kernel starts without its comfort
+            _log.warning("the end-of-cell hook could not be installed: %s", type(error).__name__)
+
+
+def register(shell: Any) -> None:
+    """Makes a shell observe the user's new tables after each cell."""
+    if shell is None:
+        return
+
+    def after_cell(_result: Any) -> None:
+        from cloister.hooks.observe import observe_namespace
+
+        hidden = shell.user_ns_hidden
+        observe_namespace({k: v for k, v in shell.user_ns.items() if k not in hidden})
+
+    shell.events.register("post_run_cell", after_cell)
+
+
+def launch() -> None:
+    """Runs the kernel until it is shut down; arguments are those of ipykernel."""
+    GuardedKernelApp.launch_instance()

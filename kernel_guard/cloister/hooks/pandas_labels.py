@@ -1,0 +1,154 @@
+"""Labels of pandas objects, found from a few rows and kept for the next look.
+
+What is labelled: columns; levels of the row index; column labels where they are data themselves
+(after a pivot or a transposition); and the rows of a table that lies on its side, like
+``df.iloc[0]`` or ``df.head().T``, whose row names are column names.
+"""
+
+# ruff: noqa: ANN401 - pandas and polars objects come and go here, and neither is imported for types
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloister.hooks import labels as lb
+from cloister.hooks.labels import ATTRS_KEY, ColumnLabel, FrameLabels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cloister.hooks.policyview import PolicyView
+
+# A table on its side has one row for each column of the original.
+_MOST_ROWS_ON_SIDE = 200
+_MOST_HEADER_LABELS = 400
+
+
+def frame_labels(frame: Any, policy: PolicyView) -> FrameLabels:
+    """Returns the labels of a DataFrame; costs about one small ``take`` when it was seen before."""
+    attrs = frame.attrs.get(ATTRS_KEY)
+    probe = _take(frame, lb.PROBE_ROWS)
+    key = (
+        policy.digest,
+        attrs if isinstance(attrs, tuple) else None,
+        frame.shape,
+        lb.content_key(frame.columns),
+        lb.content_key(probe.to_numpy(dtype=object).ravel()),
+        _index_key(probe.index),
+        lb.content_key(frame.dtypes.array),
+    )
+    known = lb.cached(key)
+    if known is None:
+        known = _find(frame, lb.from_attrs(attrs), policy)
+        lb.remember(key, known)
+    return known
+
+
+def series_labels(series: Any, policy: PolicyView) -> FrameLabels:
+    """Returns the labels of a Series, as those of a table with one column."""
+    frame = series.to_frame()
+    frame.attrs = series.attrs
+    return frame_labels(frame, policy)
+
+
+def index_labels(index: Any, policy: PolicyView) -> tuple[ColumnLabel | None, ...]:
+    """Returns a label for each level of an Index."""
+    probe = _take_index(index, lb.PROBE_ROWS)
+    key = (policy.digest, type(index).__name__, len(index), _index_key(probe))
+    known = lb.cached(key)
+    if known is not None:
+        return known.index
+    labels = _axis_labels(index, {}, policy)
+    lb.remember(key, FrameLabels((), labels))
+    return labels
+
+
+def level_values(index: Any) -> list[list[object]]:
+    """Returns the values of an Index, a list for each of its levels."""
+    if index.nlevels == 1:
+        return [list(index)]
+    return [list(index.get_level_values(i)) for i in range(index.nlevels)]
+
+
+def _find(frame: Any, declared: Mapping[str, ColumnLabel], policy: PolicyView) -> FrameLabels:
+    sample = _take(frame, lb.DETECTION_ROWS)
+    columns = lb.label_columns(
+        list(frame.columns),
+        [sample.iloc[:, i].tolist() for i in range(sample.shape[1])],
+        declared,
+        policy,
+    )
+    header = _header_labels(frame.columns, declared, policy)
+    rows = _row_labels(frame, declared, policy)
+    return FrameLabels(columns, _axis_labels(frame.index, declared, policy), header, rows)
+
+
+def _axis_labels(
+    index: Any, declared: Mapping[str, ColumnLabel], policy: PolicyView
+) -> tuple[ColumnLabel | None, ...]:
+    if type(index).__name__ == "RangeIndex":
+        return (None,)
+    if index.nlevels == 1 and index.name is None and index.dtype.kind in "iub":
+        return (None,)  # row numbers, what is left of a RangeIndex after a filter
+    sample = _take_index(index, lb.DETECTION_ROWS)
+    names: list[object] = list(index.names)
+    found = lb.label_columns(names, level_values(sample), declared, policy)
+    # Without a name there is only the look of the values; prose and the like is too weak a sign.
+    return tuple(
+        None if name is None and label is not None and label.free_text else label
+        for name, label in zip(names, found, strict=True)
+    )
+
+
+def _header_labels(
+    columns: Any, declared: Mapping[str, ColumnLabel], policy: PolicyView
+) -> tuple[ColumnLabel | None, ...]:
+    """Labels column labels that are data: ``pivot`` and ``.T`` turn values into columns."""
+    if type(columns).__name__ == "RangeIndex" or len(columns) == 0:
+        return (None,) * columns.nlevels
+    found = _axis_labels(columns[:_MOST_HEADER_LABELS], declared, policy)
+    names: list[object] = list(columns.names)
+    # An ordinary header has no name, and its words ("city", "name") are not values of anything.
+    return tuple(
+        label if label is not None and (name is not None or "values" in label.source) else None
+        for name, label in zip(names, found, strict=True)
+    )
+
+
+def _row_labels(
+    frame: Any, declared: Mapping[str, ColumnLabel], policy: PolicyView
+) -> tuple[ColumnLabel | None, ...]:
+    """Labels the rows of a table on its side; long text there is no sign of prose."""
+    index = frame.index
+    if index.nlevels != 1 or not 0 < len(index) <= _MOST_ROWS_ON_SIDE or frame.shape[1] == 0:
+        return ()
+    names = list(index)
+    if not all(isinstance(name, str) for name in names):
+        return ()
+    side = _take_columns(frame)
+    found = lb.label_columns(names, [list(row) for row in side], declared, policy)
+    kept: tuple[ColumnLabel | None, ...] = tuple(
+        None if label is not None and label.free_text and not label.is_stated else label
+        for label in found
+    )
+    return kept if any(kept) else ()
+
+
+def _take(frame: Any, rows: int) -> Any:
+    return frame if len(frame) <= rows else frame.iloc[lb.spread(len(frame), rows)]
+
+
+def _take_index(index: Any, rows: int) -> Any:
+    return index if len(index) <= rows else index.take(lb.spread(len(index), rows))
+
+
+def _take_columns(frame: Any) -> Any:
+    positions = lb.spread(frame.shape[1], 20)
+    return frame.iloc[:, positions].to_numpy(dtype=object)
+
+
+def _index_key(index: Any) -> int:
+    # RangeIndex: the values follow from its shape, which is in the key already.
+    if type(index).__name__ == "RangeIndex":
+        return hash((index.start, index.step))
+    return hash((lb.content_key(index), lb.content_key(index.names)))

@@ -1,0 +1,164 @@
+"""A real broker server for the hooks: the protocol of docs/design.md over a real Unix socket."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import socket
+import socketserver
+import threading
+import time
+
+import pytest
+
+from cloister.hooks import client as client_module
+from cloister.hooks import labels, masking, observe, policyview, reads
+
+TOKEN = "test-token"
+
+POLICY = {
+    "name": "default",
+    "digest": "d1",
+    "display": {
+        "public": "show",
+        "internal": "show",
+        "confidential": "token",
+        "restricted": "token",
+    },
+    "entities": {},
+    "columns": [
+        {"id": "columns[0]", "match": "mrn", "level": "restricted", "entity": "MEDICAL_RECORD"}
+    ],
+}
+
+
+def token(entity_type: str, value: str) -> str:
+    digest = hashlib.blake2b(f"{entity_type}:{value}".encode(), key=b"k", digest_size=8).digest()
+    return f"{entity_type}~{base64.b32encode(digest).decode().lower()[:10]}"
+
+
+class Broker:
+    """Answers like the sidecar's broker, and remembers what it was asked."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.policy = json.loads(json.dumps(POLICY))
+        self.files: dict[str, dict] = {}
+        self.asked: list[dict] = []
+        self.observed: dict[str, list[str]] = {}
+        self.delay_s = 0.0
+        self.refuse: set[str] = set()
+        self.connections: list[socket.socket] = []
+        self._server: socketserver.ThreadingUnixStreamServer | None = None
+
+    def start(self) -> None:
+        broker = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                broker.connections.append(self.request)
+                for line in self.rfile:
+                    request = json.loads(line)
+                    time.sleep(broker.delay_s)
+                    answer = {"id": request["id"], **broker.answer(request)}
+                    try:
+                        self.wfile.write(json.dumps(answer).encode() + b"\n")
+                    except OSError:
+                        return
+
+        class Server(socketserver.ThreadingUnixStreamServer):
+            daemon_threads = True
+            block_on_close = False
+
+            def handle_error(self, request, client_address) -> None:
+                pass
+
+        self._server = Server(self.path, Handler)
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+        self.drop_connections()
+
+    def drop_connections(self) -> None:
+        for connection in self.connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.connections.clear()
+
+    def count(self, op: str) -> int:
+        return sum(1 for request in self.asked if request["op"] == op)
+
+    def answer(self, request: dict) -> dict:
+        op = request["op"]
+        self.asked.append(request)
+        if request.get("token") != TOKEN:
+            return _refused("CLO-BROKER-002", "The request does not carry this kernel's token.")
+        if op in self.refuse:
+            return _refused("CLO-BROKER-003", "The broker could not answer.")
+        return {"ok": True, "result": getattr(self, f"_{op}")(request)}
+
+    def _hello(self, _request: dict) -> dict:
+        return {"policy": self.policy, "user": "ada", "sandbox": "namespaces"}
+
+    def _tokenise(self, request: dict) -> dict:
+        assert len(request["values"]) <= 10_000
+        return {"tokens": [token(request["entity_type"], v) for v in request["values"]]}
+
+    def _observe_read(self, request: dict) -> dict:
+        name = request["path"].rpartition("/")[2]
+        return {"dataset": None, "labels": self.files.get(name, {})}
+
+    def _observe_values(self, request: dict) -> dict:
+        for entity, values in request["values"].items():
+            self.observed.setdefault(entity, []).extend(values)
+        return {"indexed": sum(len(v) for v in request["values"].values())}
+
+    def _egress_denied(self, request: dict) -> dict:
+        return {
+            "code": "CLO-EGRESS-001",
+            "message": f"The policy allows no connection to {request['host']}.",
+            "rule": "egress.default",
+            "remedy": "Ask an admin.",
+        }
+
+    def _echo(self, request: dict) -> dict:
+        return {"echo": request["text"]}
+
+
+def _refused(code: str, message: str) -> dict:
+    error = {"code": code, "message": message, "rule": None, "remedy": ""}
+    return {"ok": False, "error": error}
+
+
+def forget_everything() -> None:
+    client_module._client = None
+    policyview.forget()
+    policyview._cache.view = policyview.STRICT
+    masking._tokens.clear()
+    labels._cache.clear()
+    labels.session_names._labels.clear()
+    observe._sent.clear()
+    reads._known.clear()
+    reads._warned.clear()
+
+
+@pytest.fixture
+def broker(tmp_path, monkeypatch):
+    """A running broker that this process is a guarded kernel of."""
+    server = Broker(str(tmp_path / "broker.sock"))
+    server.start()
+    monkeypatch.setenv("CLOISTER_BROKER", server.path)
+    monkeypatch.setenv("CLOISTER_TOKEN", TOKEN)
+    forget_everything()
+    yield server
+    server.stop()
+    forget_everything()
