@@ -1,0 +1,288 @@
+"""Checks that a lineage log is whole: nothing changed, removed, moved, forged or cut off.
+
+One pass over the events recomputes every hash from the stored bytes and trusts only the public key
+(and the witness, which the same key signed). What it cannot see, by nature: an administrator who
+holds the signing key and replaces the witness too, and a whole home that is put back to an older
+state. Copy the witness to another host to see those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cloister.store.checkpoint import Checkpoint, CheckpointError, Verifier, verify_checkpoint
+from cloister.store.database import DAMAGED, connect_read_only, unavailable
+from cloister.store.entry import header_tail, parse_body
+from cloister.store.lineage_schema import APPLICATION_ID
+from cloister.store.merkle import Frontier, leaf_hash, verify_inclusion
+from cloister.store.witness import read_witness
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloister.store.home import Home
+    from cloister.store.keys import Keyring
+
+_EXECUTION_KEY: Final = b'"execution_id":"'
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What verification found.
+
+    Attributes:
+        ok: Whether the log is whole.
+        events: Events that were read and fit.
+        root: Root hash over them, hex.
+        checkpoints: Signed checkpoints that fit, the newest one included.
+        first_bad: Number of the first event that is wrong or missing, where that is known.
+        problems: What is wrong, in words, without any recorded value.
+    """
+
+    ok: bool
+    events: int
+    root: str
+    checkpoints: int
+    first_bad: int | None
+    problems: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the report in the shape of ``cloister lineage verify --json``."""
+        return {
+            "ok": self.ok,
+            "events": self.events,
+            "root": self.root,
+            "checkpoints": self.checkpoints,
+            "first_bad": self.first_bad,
+            "problems": list(self.problems),
+        }
+
+
+def verify_home(home: Home, keyring: Keyring) -> VerifyReport:
+    """Checks the log of a workspace against its own key and witness.
+
+    Raises:
+        StoreUnavailable: The log cannot be read for a reason that is not damage, such as a lock.
+    """
+    verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
+    return verify_log(home.lineage_path, verifier, home.witness_path, needs_witness=True)
+
+
+def verify_log(
+    path: Path, verifier: Verifier, witness_path: Path | None = None, *, needs_witness: bool = False
+) -> VerifyReport:
+    """Checks a log.
+
+    Args:
+        path: The database, or a copy of it.
+        verifier: Whose signature counts.
+        witness_path: A checkpoint that was kept elsewhere, if there is one.
+        needs_witness: Whether a log with events but without a witness is a problem.
+
+    Raises:
+        StoreUnavailable: The log cannot be read for a reason that is not damage, such as a lock.
+    """
+    scan = _Scan(verifier)
+    # The witness first: the log may only be longer than what was witnessed before it was read.
+    witness = _witness_of(witness_path, verifier, scan)
+    if not path.exists():
+        if witness is not None and witness.size:
+            scan.fail(f"the database is gone, while the witness knows {witness.size} events", 0)
+        return scan.report()
+    try:
+        connection = connect_read_only(path)
+        try:
+            connection.execute("BEGIN")
+            scan.run(connection, witness)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        refusal = unavailable(error, "lineage log", path)
+        if refusal.code != DAMAGED:
+            raise refusal from error
+        scan.fail("the database is damaged", scan.frontier.size)
+    if needs_witness and witness is None and scan.frontier.size and not scan.problems:
+        scan.fail("the witness is missing", None)
+    return scan.report()
+
+
+def verify_proof(proof: dict[str, Any], verifier: Verifier) -> Checkpoint:
+    """Checks what :meth:`LineageReader.prove` returned, offline.
+
+    Returns:
+        The signed checkpoint that covers the event.
+
+    Raises:
+        ValueError: It is not a proof, or it does not hold.
+    """
+    try:
+        header = proof["header"].encode("utf-8", "surrogatepass")
+        path = [bytes.fromhex(node) for node in proof["path"]]
+        checkpoint = verify_checkpoint(proof["checkpoint"], verifier)
+        seq = json.loads(header.decode("utf-8", "surrogatepass"))["seq"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("this is not a proof") from error
+    if seq != proof.get("seq"):
+        raise ValueError("the proof is for another event")
+    if not verify_inclusion(leaf_hash(header), seq, checkpoint.size, path, checkpoint.root):
+        raise ValueError("the event is not in the log that the checkpoint signs")
+    return checkpoint
+
+
+class _Scan:
+    """One pass; stops at the first event that is wrong, because nothing after it can be judged."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.frontier = Frontier.empty()
+        self.problems: list[str] = []
+        self._verifier = verifier
+        self._first_bad: int | None = None
+        self._checkpoints = 0
+        self._prev: bytes | None = None
+
+    def fail(self, problem: str, seq: int | None) -> None:
+        if self._first_bad is None:
+            self._first_bad = seq
+        self.problems.append(problem)
+
+    def report(self) -> VerifyReport:
+        return VerifyReport(
+            not self.problems,
+            self.frontier.size,
+            self.frontier.root().hex(),
+            self._checkpoints,
+            self._first_bad,
+            tuple(self.problems),
+        )
+
+    def run(self, connection: sqlite3.Connection, witness: Checkpoint | None) -> None:
+        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            self.fail("the file is not a lineage log", 0 if witness and witness.size else None)
+            return
+        notes = dict(connection.execute("SELECT size, note FROM checkpoint"))
+        head = connection.execute("SELECT size, frontier, last_leaf, note FROM head").fetchone()
+        if self._scan_events(connection, notes, witness):
+            self._check_end(notes, head, witness)
+
+    def _scan_events(
+        self, connection: sqlite3.Connection, notes: dict[int, str], witness: Checkpoint | None
+    ) -> bool:
+        """Reads all events; returns whether they fit each other and the checkpoints on the way."""
+        stops = set(notes) | ({witness.size} if witness else set())
+        frontier, prev = self.frontier, None
+        rows = connection.execute(
+            "SELECT seq, time_us, type, execution_id, header, payload, nodes"
+            " FROM event ORDER BY seq"
+        )
+        for row in rows:
+            seq = frontier.size
+            try:
+                problem = _event_problem(row, seq, prev)
+            except (TypeError, ValueError, AttributeError):
+                problem = "is not stored in the way it was written"  # a value of another type
+            if problem is not None:
+                # A changed event before this one shows here, in the link that this one keeps.
+                bad = seq - 1 if problem is _BROKEN_LINK else seq
+                self.fail(f"event {bad} {problem}", bad)
+                return False
+            prev = leaf_hash(row[4])
+            if b"".join(frontier.append(prev)) != row[6]:
+                self.fail(f"event {seq} does not have the hash that was stored with it", seq)
+                return False
+            if frontier.size in stops and not self._check_stop(notes, witness):
+                return False
+        self._prev = prev
+        return True
+
+    def _check_stop(self, notes: dict[int, str], witness: Checkpoint | None) -> bool:
+        size = self.frontier.size
+        if size in notes and not self._check_note(notes[size], size):
+            return False
+        if witness and witness.size == size and witness.root != self.frontier.root():
+            self.fail(f"the first {size} events differ from what the witness knows", None)
+            return False
+        return True
+
+    def _check_note(self, note: str, size: int) -> bool:
+        try:
+            signed = verify_checkpoint(note, self._verifier)
+        except (CheckpointError, TypeError, AttributeError):
+            self.fail(f"the checkpoint over {size} events is not signed by the log's key", None)
+            return False
+        if (signed.size, signed.root) != (size, self.frontier.root()):
+            self.fail(f"the events up to {size} differ from what its checkpoint signs", None)
+            return False
+        self._checkpoints += 1
+        return True
+
+    def _check_end(
+        self, notes: dict[int, str], head: tuple[Any, ...] | None, witness: Checkpoint | None
+    ) -> None:
+        size = self.frontier.size
+        if witness and witness.size > size:
+            self.fail(f"{size} events are left of {witness.size} that the witness knows", size)
+        longest = max(notes, default=0)
+        if longest > size:
+            self.fail(f"{size} events are left of {longest} that a checkpoint covers", size)
+        if head is None:
+            self.fail("the head is missing", size)
+            return
+        if head[0] != size:
+            self.fail(f"the head counts {head[0]} events, and {size} are there", size)
+        elif (head[1], head[2]) != (self.frontier.serialize(), self._prev):
+            self.fail("the head does not fit the events", None)
+        self._check_note(head[3], size)
+
+
+_BROKEN_LINK: Final = "is not the event that the next one follows"
+
+
+def _event_problem(row: tuple[Any, ...], seq: int, prev: bytes | None) -> str | None:
+    """Returns what is wrong with an event by itself and with its place, or ``None``."""
+    found, time_us, kind, execution_id, header, payload, _ = row
+    if found != seq:
+        return "is missing" if found > seq else "has a number that no event has"
+    digest = None if payload is None else hashlib.sha256(payload).digest()
+    if not header.endswith(header_tail(seq, time_us, kind, prev, digest)):
+        return _tail_problem(header, time_us, kind, prev, seq)
+    if execution_id is None:
+        is_indexed_right = (
+            _EXECUTION_KEY not in header or parse_body(header).get("execution_id") is None
+        )
+    else:
+        is_indexed_right = b'"execution_id":' + _json_text(execution_id) in header
+    return None if is_indexed_right else "is filed under another execution"
+
+
+def _tail_problem(
+    header: bytes, time_us: int, kind: str, prev: bytes | None, seq: int
+) -> str | None:
+    try:
+        stored = json.loads(header.decode("utf-8", "surrogatepass"))
+        if stored["seq"] != seq:
+            return "is in the place of another"
+        if stored["prev"] != (None if prev is None else prev.hex()):
+            return _BROKEN_LINK if seq else "does not begin the log"
+        if (stored["time_us"], stored["type"]) != (time_us, kind):
+            return "is filed under another type or time"
+    except (ValueError, KeyError, TypeError):
+        return "does not have a header"
+    return "has another payload than its header commits to"
+
+
+def _json_text(value: str) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _witness_of(path: Path | None, verifier: Verifier, scan: _Scan) -> Checkpoint | None:
+    if path is None:
+        return None
+    try:
+        return read_witness(path, verifier)
+    except (CheckpointError, OSError):
+        scan.fail("the witness is not a checkpoint that the log's key signed", None)
+        return None
