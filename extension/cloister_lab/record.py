@@ -1,0 +1,135 @@
+"""Reads the record for the browser: pages of executions, and whether the whole is intact.
+
+Checking the whole record costs time in proportion to its length, so a result is kept as long as
+nothing that it depends on has changed. "Changed" is judged by size and modification time of every
+file that holds the record: the database, its write-ahead log (where appends land first) and the
+witness. That judges honest growth, not an attacker, who can set times back; a person who presses
+*Verify* therefore always gets a fresh check, and ``cloister lineage verify`` never uses this cache.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cloister.store.home import Home
+
+Fingerprint: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of one check of the whole record.
+
+    Attributes:
+        ok: Whether every event fits the tree, the signatures and the witness.
+        events: How many events the record holds.
+        root: Root of the tree, lower-case hex.
+        checkpoints: How many signed checkpoints were checked.
+        first_bad: Number of the first event that does not fit, if one can be named.
+        problems: What is wrong, one sentence each, without data values.
+        checked_at: When, seconds since 1970.
+    """
+
+    ok: bool
+    events: int
+    root: str
+    checkpoints: int
+    first_bad: int | None
+    problems: tuple[str, ...]
+    checked_at: float
+
+    def as_dict(self) -> dict[str, object]:
+        """Returns the result as the API shows it."""
+        return {
+            "ok": self.ok,
+            "events": self.events,
+            "root": self.root,
+            "checkpoints": self.checkpoints,
+            "first_bad": self.first_bad,
+            "problems": list(self.problems),
+            "checked_at": self.checked_at,
+        }
+
+
+class RecordChecker:
+    """Checks a record, once at a time, and remembers the last result. Safe between threads.
+
+    Args:
+        home: The workspace.
+        verify: Checks the whole record of a home; raises ``CloisterError`` when it cannot.
+    """
+
+    def __init__(self, home: Home, verify: Callable[[Home], Check]) -> None:
+        self._home = home
+        self._verify = verify
+        self._mutex = threading.Lock()
+        self._last: tuple[Fingerprint, Check] | None = None
+        self._began_at = float("-inf")
+
+    def last(self) -> tuple[Check | None, bool]:
+        """Returns the last result, and whether the record is still what was checked."""
+        last = self._last
+        if last is None:
+            return None, False
+        fingerprint, check = last
+        return check, fingerprint == fingerprint_of(self._home)
+
+    def check(self, *, is_forced: bool) -> Check:
+        """Checks the record now; slow, so never call it on the event loop.
+
+        Args:
+            is_forced: Check even if nothing seems to have changed. Whoever waited for another
+                forced check that began after the call gets its result.
+
+        Raises:
+            CloisterError: The record cannot be read.
+        """
+        called_at = time.monotonic()
+        with self._mutex:
+            check, is_current = self.last()
+            is_fresh = is_current and (not is_forced or self._began_at > called_at)
+            if check is not None and is_fresh:
+                return check
+            self._began_at = time.monotonic()
+            before = fingerprint_of(self._home)
+            check = self._verify(self._home)
+            # Taken before the check: growth during it makes the result old, never falsely fresh.
+            self._last = (before, check)
+            return check
+
+
+def fingerprint_of(home: Home) -> Fingerprint:
+    """Returns size, modification time (ns) and inode of every file that holds the record."""
+    database = home.lineage_path
+    log = database.with_name(database.name + "-wal")
+    return tuple(_fingerprint(path) for path in (database, log, home.witness_path))
+
+
+def _fingerprint(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def verify_record(home: Home) -> Check:
+    """Checks every event, signature and the witness of a home's record.
+
+    Raises:
+        CloisterError: The record cannot be read.
+    """
+    raise NotImplementedError
+
+
+def list_executions(
+    home: Home, *, limit: int, before: int | None, kernel_id: str | None
+) -> dict[str, Any]:
+    raise NotImplementedError

@@ -1,0 +1,46 @@
+"""The addresses under ``cloister/api/v1`` and how a server loads them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from jupyter_server.utils import url_path_join
+
+from cloister_lab.handlers import (
+    CloisterHandler,
+    ExecutionsHandler,
+    StatusHandler,
+    VerifyHandler,
+)
+from cloister_lab.workspace import Workspace
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+API_ROOT: Final = "cloister/api/v1"
+
+ROUTES: Final[tuple[tuple[str, type[CloisterHandler]], ...]] = (
+    ("status", StatusHandler),
+    ("executions", ExecutionsHandler),
+    ("verify", VerifyHandler),
+)
+"""Every address of the API. Tests walk this table and ask each for what it must refuse."""
+
+
+def load_extension(serverapp: ServerApp) -> None:
+    """Makes the default home and adds the routes to a running server.
+
+    A home or policy that is not usable does not stop the server; ``status`` says what is wrong.
+    """
+    workspace = Workspace(os.environ)
+    workspace.prepare()
+    base_url = serverapp.web_app.settings["base_url"]
+    serverapp.web_app.add_handlers(
+        ".*$",
+        [
+            (url_path_join(base_url, API_ROOT, name), handler, {"workspace": workspace})
+            for name, handler in ROUTES
+        ],
+    )
+    serverapp.log.info("Cloister: status, executions and verify are served under %s", API_ROOT)
