@@ -74,16 +74,20 @@ $(STAMPS)/data: notebooks/make_data.py | $(STAMPS)/python
 	@$(call quietly,data,$(VENV)/bin/python notebooks/make_data.py)
 	@touch $@
 
+# Jupyter refuses to serve as root unless told; in a container there is often nobody else.
+LAB_AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+# The demo has a workspace of its own, so that it never touches yours.
+demo: export CLOISTER_HOME ?= $(CURDIR)/.demo-home
 ifdef HEADLESS
 demo: setup
 	@exec $(VENV)/bin/python notebooks/run_demo.py
 else
 demo: setup
+	@$(VENV)/bin/python notebooks/run_demo.py --prepare
+	@echo "Open the URL below in a browser; it holds a token. Stop with Ctrl-C."
 	@exec $(VENV)/bin/cloister lab --ip=127.0.0.1 --no-browser $(LAB_AS_ROOT) --notebook-dir=notebooks
 endif
-
-# Jupyter refuses to serve as root unless told; in a container there is often nobody else.
-LAB_AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 check: $(STAMPS)/python
 	@.ci/checks
