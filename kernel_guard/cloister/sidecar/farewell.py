@@ -50,12 +50,18 @@ def watch(
         return  # the kernel ended by itself; its client learns that from Jupyter
     error = _reason(code, ended)
     logger.error("%s", error)
-    try:
-        unfinished = _record_end(spec, error)
-        if unfinished:
-            _tell_clients(spec, unfinished, error)
-    except (CloisterError, OSError, zmq.ZMQError):
-        logger.exception("CLO-SIDECAR-002: the end of a sidecar could not be announced")
+    identities, unfinished = _read_journal(spec)
+    for step in (
+        lambda: _record_end(spec, unfinished, error),
+        lambda: _tell_clients(spec, identities, unfinished, error),
+    ):
+        try:
+            step()
+        except Exception as problem:  # noqa: BLE001 - a last word must not end in a traceback
+            logger.error(  # noqa: TRY400 - the text of an unknown error may hold data
+                "CLO-SIDECAR-002: the end of a sidecar could not be announced or recorded (%s)",
+                type(problem).__name__,
+            )
 
 
 def read_exit(spec: LaunchSpec) -> dict[str, Any] | None:
@@ -83,19 +89,14 @@ def _reason(code: int, ended: dict[str, Any] | None) -> CloisterError:
     )
 
 
-def _record_end(spec: LaunchSpec, error: CloisterError) -> list[str]:
-    """Records the end and returns the ids of executions that have no result."""
+def _record_end(spec: LaunchSpec, unfinished: list[str], error: CloisterError) -> None:
+    """Records the end of the kernel and of the executions that have no result."""
     from cloister.store.keys import open_keyring
     from cloister.store.lineage import LineageLog
 
     home = Home(Path(spec.home))
     log = LineageLog(home, open_keyring(home))
     try:
-        unfinished = [
-            str(row["id"])
-            for row in log.executions(limit=100)
-            if row["kernel_id"] == spec.kernel_id and row["status"] == "unfinished"
-        ]
         records = [
             Record(
                 "cell.result",
@@ -122,10 +123,13 @@ def _record_end(spec: LaunchSpec, error: CloisterError) -> list[str]:
         log.append([*records, stopped])
     finally:
         log.close()
-    return unfinished
 
 
-def _tell_clients(spec: LaunchSpec, unfinished: list[str], error: CloisterError) -> None:
+def _tell_clients(
+    spec: LaunchSpec, identities: list[bytes], unfinished: list[str], error: CloisterError
+) -> None:
+    if not unfinished:
+        return
     connection = json.loads(Path(spec.connection_file).read_text("utf-8"))
     key = connection["key"].encode()
     content = {
@@ -133,7 +137,6 @@ def _tell_clients(spec: LaunchSpec, unfinished: list[str], error: CloisterError)
         "evalue": str(error),
         "traceback": [f"\x1b[31m{type(error).__name__}\x1b[0m: {error}"],
     }
-    identities = _client_identities(spec)
     context = zmq.Context()
     iopub = context.socket(zmq.XPUB)
     shell = context.socket(zmq.ROUTER)
@@ -163,9 +166,20 @@ def _tell_clients(spec: LaunchSpec, unfinished: list[str], error: CloisterError)
         context.destroy(linger=LINGER_MS)
 
 
-def _client_identities(spec: LaunchSpec) -> list[bytes]:
+def _read_journal(spec: LaunchSpec) -> tuple[list[bytes], list[str]]:
+    """Returns the shell identities of all clients and the ids of unfinished executions."""
     try:
-        lines = spec.clients_file.read_text("ascii").splitlines()
+        lines = spec.journal_file.read_text("utf-8", "replace").splitlines()
     except OSError:
-        return []
-    return [bytes.fromhex(line.split()[1]) for line in lines if line.startswith("shell ")]
+        return [], []
+    identities: list[bytes] = []
+    unfinished: dict[str, None] = {}
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        if kind == "client" and rest.startswith("shell "):
+            identities.append(bytes.fromhex(rest.removeprefix("shell ")))
+        elif kind == "begin":
+            unfinished[rest] = None
+        elif kind == "end":
+            unfinished.pop(rest, None)
+    return identities, list(unfinished)

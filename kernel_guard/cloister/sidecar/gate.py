@@ -86,7 +86,8 @@ class Gate:
         recorder: Makes intents and results durable.
         before_execute: Called before each request that runs code; raises a
             :class:`CloisterError` when nothing may run now (policy unreadable, index not ready).
-        on_client: Called with channel and identity when a client speaks for the first time.
+        journal: Takes a line for each new client and each begin and end of an execution, so that
+            somebody else can speak for this gate when it is gone (:mod:`.farewell`).
     """
 
     def __init__(
@@ -96,12 +97,12 @@ class Gate:
         guard: TextGuard,
         recorder: Recorder,
         before_execute: Callable[[], None],
-        on_client: Callable[[str, bytes], None],
+        journal: Callable[[str], None],
     ) -> None:
         self._front_key, self._back_key = front.key, back.key
         self._guard, self._recorder = guard, recorder
         self._before_execute = before_execute
-        self._on_client = on_client
+        self._journal = journal
         self._requests: OrderedDict[str, _Request] = OrderedDict()
         self._clients: set[tuple[str, bytes]] = set()
         self._hold = StreamHold(guard)
@@ -188,7 +189,7 @@ class Gate:
             client = (channel, message.idents[0])
             if client not in self._clients:
                 self._clients.add(client)
-                self._on_client(channel, message.idents[0])
+                self._journal(f"client {channel} {message.idents[0].hex()}")
         if channel == "stdin":
             self._send_back(channel, message)
             return
@@ -226,6 +227,7 @@ class Gate:
         except CloisterError as error:
             self._refuse(message, channel, error)
             return False
+        self._journal(f"begin {message.msg_id}")
         return True
 
     def _admit_debugger(self, message: wire.Message, channel: str) -> bool:
@@ -422,6 +424,7 @@ class Gate:
         self._front[request.channel].send_multipart(request.reply)
         self._front["iopub"].send_multipart(request.idle)
         request.reply = request.idle = None
+        self._journal(f"end {msg_id}")
         self._hold.forget(msg_id)
 
     def _parse_from_kernel(self, frames: list[bytes], channel: str) -> wire.Message | None:

@@ -36,12 +36,13 @@ class KernelRefused(CloisterError, HTTPError):
     """A kernel that may not start here; Jupyter Server shows the message to the user."""
 
     def __init__(self, error: CloisterError) -> None:
-        HTTPError.__init__(self, 503, "%s", str(error), reason="Kernel refused by Cloister")
-        CloisterError.__init__(
-            self, error.message, code=error.code, rule=error.rule, remedy=error.remedy
-        )
-        self.log_message = str(error).replace("%", "%%")
-        self.args = ()
+        HTTPError.__init__(self, 503, str(error), reason="Kernel refused by Cloister")
+        # Not super(): CloisterError's own super() call would land in HTTPError a second time.
+        self.message, self.code = error.message, error.code
+        self.rule, self.remedy = error.rule, error.remedy
+
+    def __str__(self) -> str:
+        return CloisterError.__str__(self)
 
 
 class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_client is untyped here

@@ -7,7 +7,7 @@ import re
 _RULES = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(?i)(?P<keep>\b(?:password|passwd|pwd|secret|token|api_?key|access_?key|auth)\w*['\"]?"
+        r"(?i)(?P<keep>\b\w*?(?:password|passwd|pwd|secret|token|api_?key|access_?key|auth)\w*['\"]?"
         r"\s*[:=]\s*)(?P<secret>f?(?P<q>['\"])(?:(?!(?P=q)).)+(?P=q))",
         r"(?P<keep>[a-z][a-z0-9+.-]{1,20}://[^/\s:@'\"]{1,100}:)(?P<secret>[^@\s'\"]+)(?=@)",
         r"(?P<keep>(?i:\bbearer\s+))(?P<secret>[A-Za-z0-9._~+/=-]{12,})",

@@ -97,6 +97,7 @@ class Sidecar:
                 "workspace": spec.workspace,
             },
         )
+        self._journal = spec.journal_file.open("ab", buffering=0)
         self._gate = Gate(
             _front_endpoints(spec),
             Endpoints(
@@ -105,7 +106,7 @@ class Sidecar:
             self._guard,
             self._recorder,
             self._before_execute,
-            self._note_client,
+            self._write_journal,
         )
 
     def run(self) -> None:
@@ -208,9 +209,8 @@ class Sidecar:
             }
         )
 
-    def _note_client(self, channel: str, identity: bytes) -> None:
-        with self._spec.clients_file.open("a", encoding="ascii") as file:
-            file.write(f"{channel} {identity.hex()}\n")
+    def _write_journal(self, line: str) -> None:
+        self._journal.write(line.encode("utf-8", "replace") + b"\n")
 
     def _watch_parent(self) -> None:
         while os.getppid() == self._spec.parent_pid:

@@ -66,9 +66,9 @@ class LaunchSpec:
         return Path(self.launch_dir) / "exit.json"
 
     @property
-    def clients_file(self) -> Path:
-        """Channel and identity of each client, so that a farewell reaches them."""
-        return Path(self.launch_dir) / "clients"
+    def journal_file(self) -> Path:
+        """Clients and running executions, so that a farewell reaches who waits."""
+        return Path(self.launch_dir) / "journal"
 
     def write(self, path: Path) -> None:
         """Writes the file with mode 0600; it must not exist."""

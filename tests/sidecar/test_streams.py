@@ -1,0 +1,72 @@
+"""Streams: values split over writes, order, and nothing lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloister.core.policy import policy_from_dict
+from cloister.detect.tokens import Tokenizer
+from cloister.sidecar.streams import HOLD_S, StreamHold
+from cloister.sidecar.textguard import Tally, TextGuard
+
+SSN = "219-09-9871"
+
+
+def make_hold():
+    policy = policy_from_dict({"version": 1}, "0" * 64)
+    return StreamHold(TextGuard(policy, Tokenizer(b"t" * 32), None))
+
+
+def push_all(pieces, step_s=0.0):
+    hold, tally, out, now = make_hold(), Tally(), [], 0.0
+    for piece in pieces:
+        for key in hold.due(now):
+            out.append(hold.flush_one(*key, tally))
+        out.append(hold.push("p", "stdout", piece, now, tally))
+        now += step_s
+    out += [text for _, text in hold.flush("p", tally)]
+    return "".join(out)
+
+
+@given(st.lists(st.text(alphabet="ab c\n\r", max_size=20)))
+def test_clean_text_comes_out_whole_and_in_order(pieces):
+    assert push_all(pieces) == "".join(pieces)
+
+
+@pytest.mark.parametrize("cut", range(1, len(SSN)))
+def test_masks_a_value_split_over_two_writes(cut):
+    out = push_all(["ssn: " + SSN[:cut], SSN[cut:] + "\n"])
+    assert out.startswith("ssn: US_SSN~")
+    assert SSN[cut:] not in out or cut > 8
+
+
+def test_masks_a_value_written_character_by_character():
+    assert "219" not in push_all([*("ssn: " + SSN), "\n"])
+
+
+def test_hides_the_rest_of_a_value_whose_beginning_has_left():
+    out = push_all(["ssn: 219-09-98", "71\n"], step_s=HOLD_S * 2)
+    assert "71" not in out
+
+
+def test_an_unfinished_line_leaves_after_the_hold_time():
+    hold = make_hold()
+    assert hold.push("p", "stdout", "working", 1.0, Tally()) == ""
+    assert hold.next_deadline_s() == pytest.approx(1.0 + HOLD_S)
+    assert hold.due(1.0 + HOLD_S) == [("p", "stdout")]
+    assert hold.flush_one("p", "stdout", Tally()) == "working"
+    assert hold.next_deadline_s() is None
+
+
+def test_streams_of_two_requests_do_not_mix():
+    hold = make_hold()
+    hold.push("a", "stdout", "219-09", 0.0, Tally())
+    hold.push("b", "stdout", "-9871\n", 0.0, Tally())
+    assert hold.flush("a", Tally()) == [("stdout", "219-09")]
+
+
+def test_a_very_long_line_is_not_held_for_ever():
+    out = make_hold().push("p", "stdout", "x" * 100_000, 0.0, Tally())
+    assert len(out) > 90_000

@@ -1,0 +1,95 @@
+"""Masking of text and JSON by policy."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloister.core.policy import policy_from_dict
+from cloister.detect.exact import ExactIndex
+from cloister.detect.tokens import Tokenizer
+from cloister.sidecar.textguard import Tally, TextGuard
+
+SSN = "219-09-9871"
+
+
+def make_guard(display=None, indexed=None):
+    index = ExactIndex(b"i" * 32)
+    for entity_type, values in (indexed or {}).items():
+        index.add(entity_type, values)
+    policy = policy_from_dict({"version": 1, "display": display or {}}, "0" * 64)
+    return TextGuard(policy, Tokenizer(b"t" * 32), index)
+
+
+def mask(text, **kwargs):
+    return make_guard(**kwargs).mask(text, Tally())
+
+
+def test_masks_with_a_token_that_is_the_same_for_equal_values():
+    guard, tally = make_guard(), Tally()
+    out = guard.mask(f"a {SSN} b {SSN}", tally)
+    first, second = (word for word in out.split() if word.startswith("US_SSN~"))
+    assert first == second
+    assert tally.masked == {"US_SSN": 2}
+
+
+def test_leaves_clean_text_alone():
+    text = "epoch 3/10 loss 0.1234 took 12.5 s, 1000000 rows"
+    assert mask(text) == text
+
+
+@pytest.mark.parametrize(
+    ("treatment", "expected"),
+    [("redact", "x [US_SSN] y"), ("partial", "x [US_SSN …9871] y"), ("show", f"x {SSN} y")],
+)
+def test_follows_the_policy(treatment, expected):
+    assert mask(f"x {SSN} y", display={"restricted": treatment}) == expected
+
+
+def test_sees_a_value_with_colours_inside():
+    out = mask(f"\x1b[31mno {SSN[:5]}\x1b[0m\x1b[1m{SSN[5:]}\x1b[0m end")
+    assert SSN[5:] not in out
+    assert "US_SSN~" in out
+    assert out.startswith("\x1b[31mno ")
+    assert out.endswith("\x1b[0m end")
+
+
+@given(st.text(alphabet="ab \n", max_size=30), st.integers(0, 30))
+def test_colours_around_clean_text_stay_where_they_are(text, position):
+    coloured = text[:position] + "\x1b[31m" + text[position:]
+    assert mask(coloured) == coloured
+
+
+def test_masks_keys_values_and_depth_of_json():
+    guard, tally = make_guard(), Tally()
+    out = guard.mask_json({f"k {SSN}": [{"deep": (SSN)}, 1, None, True, 2.5]}, tally)
+    assert SSN not in repr(out)
+    assert [*out.values()][0][1:] == [1, None, True, 2.5]
+    assert tally.masked == {"US_SSN": 2}
+
+
+def test_replaces_json_nested_too_deep_to_check():
+    value = SSN
+    for _ in range(400):
+        value = [value]
+    assert SSN not in repr(make_guard().mask_json(value, Tally()))
+
+
+def test_masks_a_number_that_is_a_known_value():
+    guard = make_guard(indexed={"CREDIT_CARD": ["4111111111111111"]})
+    out = guard.mask_json({"card": 4111111111111111, "n": 42}, Tally())
+    assert out["card"] != 4111111111111111
+    assert out["n"] == 42
+
+
+def test_masks_a_name_that_only_the_index_knows():
+    out = mask("hello Maria Lindqvist!", indexed={"PERSON": ["Maria Lindqvist"]})
+    assert "Lindqvist" not in out
+    assert out.startswith("hello PERSON~")
+
+
+def test_overwrites_text_in_binary_data_with_the_same_length():
+    data = b"\x00\xff" + SSN.encode() + b"\x00"
+    out = make_guard().mask_bytes(data, Tally())
+    assert out == b"\x00\xff" + b"*" * len(SSN) + b"\x00"
