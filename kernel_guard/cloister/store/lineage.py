@@ -128,7 +128,7 @@ class LineageLog:
             try:
                 connection = self._ready()
                 entries = self._write(connection, drafts)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
                 self._close()
                 raise unavailable(error, _WHAT, self._path) from error
             except BaseException:
@@ -146,7 +146,7 @@ class LineageLog:
         with self._mutex:
             try:
                 self._ready()
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
                 self._close()
                 raise unavailable(error, _WHAT, self._path) from error
             except BaseException:
@@ -191,9 +191,12 @@ class LineageLog:
             self._file = (status.st_dev, status.st_ino)
             self._note = ""
             self._frontier = Frontier.empty()
+            if witness is None:
+                # A new log's witness is written before its database, so it is there by now. It is
+                # read before the head: then other writers can only make the log the longer one.
+                witness = self._read_witness()
             self._adopt_head(connection)
-            # A new log's witness is written before its database, so it is there by now.
-            self._check_witness(connection, witness or self._read_witness())
+            self._check_witness(connection, witness)
         except BaseException:
             connection.close()
             raise

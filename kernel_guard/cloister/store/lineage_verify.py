@@ -12,6 +12,7 @@ import hashlib
 import json
 import sqlite3
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.store.checkpoint import Checkpoint, CheckpointError, Verifier, verify_checkpoint
@@ -100,7 +101,7 @@ def verify_log(
             scan.run(connection, witness)
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         refusal = unavailable(error, "lineage log", path)
         if refusal.code != DAMAGED:
             raise refusal from error
@@ -275,7 +276,8 @@ def _tail_problem(
 
 
 def _json_text(value: str) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    # What json.dumps() does with a string, without building an encoder for each event.
+    return encode_basestring(value).encode("utf-8", "surrogatepass")
 
 
 def _witness_of(path: Path | None, verifier: Verifier, scan: _Scan) -> Checkpoint | None:
