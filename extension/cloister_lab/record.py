@@ -12,13 +12,18 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from cloister.store.home import Home
+
+MAX_SCANNED: Final = 2_000
+"""Executions that one request looks at when it searches for those of one kernel."""
+
+_BATCH: Final = 200
 
 Fingerprint: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
 
@@ -117,19 +122,67 @@ def _fingerprint(path: Path) -> tuple[int, int, int] | None:
         status = path.stat()
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    # A reader makes an empty write-ahead log when there is none; that changes nothing.
+    return (status.st_size, status.st_mtime_ns, status.st_ino) if status.st_size else None
 
 
 def verify_record(home: Home) -> Check:
     """Checks every event, signature and the witness of a home's record.
 
     Raises:
-        CloisterError: The record cannot be read.
+        CloisterError: The record or its key cannot be read.
     """
-    raise NotImplementedError
+    from cloister.store.keys import open_keyring
+    from cloister.store.lineage_verify import verify_home
+
+    report = verify_home(home, open_keyring(home))
+    return Check(
+        ok=report.ok,
+        events=report.events,
+        root=report.root,
+        checkpoints=report.checkpoints,
+        first_bad=report.first_bad,
+        problems=report.problems,
+        checked_at=time.time(),
+    )
 
 
-def list_executions(
-    home: Home, *, limit: int, before: int | None, kernel_id: str | None
+def read_page(
+    executions: Callable[[int, int | None], list[dict[str, Any]]],
+    *,
+    limit: int,
+    before: int | None,
+    kernel_id: str | None,
 ) -> dict[str, Any]:
-    raise NotImplementedError
+    """Returns a page of executions, newest first, and where the next page begins.
+
+    With ``kernel_id`` the page may be shorter than ``limit`` although older ones exist, because
+    one request looks at no more than :data:`MAX_SCANNED` executions.
+
+    Args:
+        executions: Takes a limit and ``before``; newest first, as ``LineageReader.executions``.
+        limit: The most executions to return.
+        before: Only executions with a smaller ``seq``.
+        kernel_id: Only executions of this kernel.
+    """
+    found: list[dict[str, Any]] = []
+    scanned = 0
+    # Without a filter one more than asked tells whether there is a next page.
+    batch = limit + 1 if kernel_id is None else max(limit + 1, _BATCH)
+    while True:
+        rows = executions(batch, before)
+        for row in rows:
+            if kernel_id is None or row["kernel_id"] == kernel_id:
+                if len(found) == limit:
+                    return _page(found, found[-1]["seq"])
+                found.append(row)
+            before = row["seq"]
+        scanned += len(rows)
+        if len(rows) < batch:
+            return _page(found, None)
+        if scanned >= MAX_SCANNED:
+            return _page(found, before)
+
+
+def _page(found: list[dict[str, Any]], next_before: int | None) -> dict[str, Any]:
+    return {"executions": found, "next_before": next_before}

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from cloister.core.errors import CloisterError
 from cloister.store.home import Home, check_private, ensure_home, locate_home
+from cloister.store.lineage_reader import LineageReader
 from cloister.store.policy import load_policy
 
 from cloister_lab.kernels import KernelState, Posture, read_kernel
-from cloister_lab.record import Check, RecordChecker, list_executions, verify_record
+from cloister_lab.record import Check, RecordChecker, read_page, verify_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,7 @@ class Workspace:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._home: Home = locate_home(environ)
+        self._reader = LineageReader(self._home)
         self._checker = RecordChecker(self._home, verify_record)
 
     def prepare(self) -> None:
@@ -79,7 +81,7 @@ class Workspace:
             CloisterError: The home or the record cannot be read.
         """
         check_private(self._home)
-        return list_executions(self._home, limit=limit, before=before, kernel_id=kernel_id)
+        return read_page(self._reader.executions, limit=limit, before=before, kernel_id=kernel_id)
 
     def verify(self, *, is_forced: bool) -> Check:
         """Checks the whole record; see :meth:`RecordChecker.check`.

@@ -180,6 +180,6 @@ function viewStatus(
     case 'killed':
       return { tone: 'bad', icon: failureIcon, text: trans.__('was killed') };
     default:
-      return { tone: 'quiet', icon: pendingIcon, text: trans.__('running') };
+      return { tone: 'quiet', icon: pendingIcon, text: trans.__('no result yet') };
   }
 }

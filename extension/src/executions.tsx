@@ -65,7 +65,7 @@ function List(props: {
 }): React.ReactElement {
   const { list, model, trans } = props;
   const now = new Date();
-  if (list.items.length === 0) {
+  if (list.items.length === 0 && !list.hasMore) {
     return (
       <p className="jp-Cloister-empty">
         {model.scope === 'all'

@@ -1,0 +1,74 @@
+"""JupyterLab in a real Chromium, against a real server with a real record.
+
+``lab_server`` and ``page`` are what other browser tests build on: take both, open
+``lab_url(lab_server)``, and wait for what the user would see.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lab"))
+
+from labserver import make_home, run_server
+
+RESULTS = ROOT / "test-results"
+_CHROMIUM = next(
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
+)
+
+
+@pytest.fixture(scope="module")
+def lab_server(tmp_path_factory):
+    """JupyterLab on loopback with an empty home and working directory."""
+    base = tmp_path_factory.mktemp("lab")
+    with run_server(base, make_home(base / "home"), app="jupyterlab") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all browser tests."""
+    from playwright.sync_api import sync_playwright
+
+    assert _CHROMIUM, "the browser tests need Chromium: apt-get install chromium"
+    # Chromium's own sandbox does not work for root, as in containers.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=_CHROMIUM, args=arguments)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A fresh page; errors that the page throws fail the test."""
+    context = browser.new_context(viewport={"width": 1360, "height": 860}, locale="en-GB")
+    opened = context.new_page()
+    thrown = []
+    opened.on("pageerror", lambda error: thrown.append(str(error)))
+    yield opened
+    context.close()
+    assert not thrown, thrown
+
+
+@pytest.fixture
+def screenshot():
+    """Saves a picture of a page in ``test-results/``."""
+    RESULTS.mkdir(exist_ok=True)
+
+    def save(page, name):
+        page.screenshot(path=RESULTS / f"{name}.png")
+
+    return save
