@@ -119,7 +119,7 @@ def _commands() -> dict[str, Any]:
                 assert child is not None, f"{words} {name}"
                 walk(child, f"{words} {name}")
 
-    walk(import_module("cloister.cli.main").main, "cloister")
+    walk(import_module("cloister.cli.main").cli, "cloister")
     return found
 
 
