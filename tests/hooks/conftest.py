@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import socket
@@ -11,7 +12,6 @@ import threading
 import time
 
 import pytest
-
 from cloister.hooks import client as client_module
 from cloister.hooks import labels, masking, observe, policyview, reads
 
@@ -88,10 +88,8 @@ class Broker:
 
     def drop_connections(self) -> None:
         for connection in self.connections:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         self.connections.clear()
 
     def count(self, op: str) -> int:
@@ -162,3 +160,42 @@ def broker(tmp_path, monkeypatch):
     yield server
     server.stop()
     forget_everything()
+
+
+@pytest.fixture
+def stand_in():
+    """Returns the token that the broker gives for a value."""
+    return token
+
+
+@pytest.fixture(scope="module")
+def hooked():
+    """pandas and polars with the display hooks, as in a guarded kernel."""
+    import pandas as pd
+    import polars as pl
+    from cloister.hooks import construction, pandas_display, polars_display
+
+    pandas_display.install(pd)
+    polars_display.install(pl)
+    construction.install(pd)
+    construction.install(pl)
+    yield
+    unhook()
+
+
+def unhook() -> None:
+    """Puts the libraries back, because other rooms' tests run in the same process."""
+    import pandas as pd
+    import polars as pl
+    from pandas.api.extensions import ExtensionArray
+    from pandas.io.formats import format as formats
+    from pandas.io.formats.style import Styler
+
+    owners = [pd, pl, formats.DataFrameRenderer, formats.SeriesFormatter, Styler]
+    owners += [pd.DataFrame, pd.Series, pd.Index, pd.Categorical, ExtensionArray]
+    owners += [pl.DataFrame, pl.Series]
+    for owner in owners:
+        for name, value in list(vars(owner).items()):
+            original = getattr(value, "__cloister_original__", None)
+            if callable(original) and value.__class__.__name__ == "function":
+                setattr(owner, name, original)

@@ -106,11 +106,11 @@ def patch(owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[.
     Raises:
         AttributeError: There is no such method, so this version of the library is not known.
     """
-    original = owner.__dict__.get(name) or getattr(owner, name)
-    if getattr(original, "__cloister__", False):
+    original = getattr(owner, name)
+    if hasattr(original, "__cloister_original__"):
         return
     wrapped = wrap(original)
-    wrapped.__cloister__ = True  # type: ignore[attr-defined]
+    wrapped.__cloister_original__ = original  # type: ignore[attr-defined]
     setattr(owner, name, wrapped)
 
 

@@ -23,6 +23,7 @@ from cloister.hooks.display import patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from ipaddress import IPv4Address, IPv6Address
     from types import ModuleType
 
 _CODE_HEADER = "X-Cloister-Code"
@@ -66,7 +67,8 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
         name = args[0]
         if isinstance(name, bytes | bytearray):
             name = bytes(name).decode("ascii", "replace")
-        if name is None or is_local(str(name)):
+        # An address needs no lookup: the connection to it is what is denied.
+        if name is None or _address(str(name)) is not None or is_local(str(name)):
             return
         port = args[1] if event == "socket.getaddrinfo" else 0
         raise denial(str(name), port if isinstance(port, int) else 0, "dns")
@@ -78,18 +80,20 @@ def is_local(host: str) -> bool:
     if name in _LOCAL_NAMES or name.endswith(".localhost"):
         return True
     # Sandboxed programs may ask for their own name, and the answer stays inside.
-    return _is_loopback_address(name) or name == socket.gethostname().lower()
+    address = _address(name)
+    if address is None:
+        return name == socket.gethostname().lower()
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
 
 
-def _is_loopback_address(name: str) -> bool:
+def _address(name: str) -> IPv4Address | IPv6Address | None:
     import ipaddress
 
     try:
-        address = ipaddress.ip_address(name)
+        return ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback or address.is_unspecified
+        return None
 
 
 def denial(host: str, port: int, via: str) -> CloisterError:

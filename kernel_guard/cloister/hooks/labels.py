@@ -154,6 +154,9 @@ def from_attrs(attrs: object) -> dict[str, ColumnLabel]:
     return found
 
 
+_NO_POLICY = ColumnLabel(Level.RESTRICTED, None, "no policy")
+
+
 class _SessionNames:
     """Labels that were declared for a column name when a file was read in this session."""
 
@@ -245,6 +248,9 @@ def label_columns(
     texts = ["" if name is None else _name_text(name) for name in names]
     stated = [_stated(text, declared, policy) for text in texts]
     detected = _detect(texts, samples, policy)
+    if not policy.digest:
+        # Without a policy nothing says that a column may be shown.
+        stated = [x or _NO_POLICY for x in stated]
     joined: list[ColumnLabel | None] = []
     for said, seen in zip(stated, detected, strict=True):
         joined.append(said.join(seen) if said is not None and seen is not None else said or seen)

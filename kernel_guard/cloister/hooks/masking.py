@@ -27,7 +27,8 @@ REDACTED = "[redacted]"
 _PARTIAL_MARK = "•••"
 # What already stands in for a value is left as it is, so that masking twice is masking once.
 _STAND_IN = re.compile(
-    rf"[A-Z][A-Z0-9_]*~[a-z2-7]{{10}}|{re.escape(REDACTED)}|{_PARTIAL_MARK}.{{4}}"
+    r"[A-Z][A-Z0-9_]*~[a-z2-7]{10}"  # a token
+    rf"|{re.escape(REDACTED)}|{_PARTIAL_MARK}.{{4}}"
 )
 #: Entity type of a value whose column is sensitive and whose kind is not known.
 UNKNOWN = "UNKNOWN"

@@ -30,7 +30,12 @@ from cloister.hooks.imports import when_imported
 from cloister.hooks.labels import FrameLabels
 from cloister.hooks.masking import mask_values
 from cloister.hooks.observe import observe_frame
-from cloister.hooks.pandas_labels import frame_labels, index_labels, series_labels
+from cloister.hooks.pandas_labels import (
+    frame_labels,
+    index_labels,
+    series_labels,
+    shown_labels,
+)
 from cloister.hooks.pandas_masking import mask_frame, mask_index, mask_series
 from cloister.hooks.policyview import PolicyView, current_policy
 
@@ -78,12 +83,21 @@ def _install_styler(style: ModuleType) -> None:
     install_styler(style)
 
 
-def _masked_frame_labels(frame: Any, policy: PolicyView) -> FrameLabels:
+def _masked_frame_labels(fmt: Any, policy: PolicyView) -> FrameLabels:
     """Returns the masked labels of a frame, and sees to it that the gate knows its values."""
-    labels = frame_labels(frame, policy)
+    labels, is_new = shown_labels(fmt.frame, fmt.tr_frame, policy)
     masked = labels.masked(policy)
-    if masked:
-        observe_frame(frame, masked)
+    if masked and is_new:
+        observe_frame(fmt.frame, masked)
+    return masked
+
+
+def _masked_series_labels(fmt: Any, policy: PolicyView) -> FrameLabels:
+    """Does the same for a Series."""
+    labels, is_new = shown_labels(fmt.series, fmt.tr_series, policy)
+    masked = labels.masked(policy)
+    if masked and is_new:
+        observe_frame(fmt.series.to_frame(), masked)
     return masked
 
 
@@ -96,7 +110,7 @@ def _wrap_frame_html(original: Callable[..., Any]) -> Callable[..., Any]:
         if is_rendering_masked():
             return original(self, buf, encoding, **kwargs)
         policy = current_policy()
-        labels = mask_or_fail(lambda: _masked_frame_labels(self.fmt.frame, policy))
+        labels = mask_or_fail(lambda: _masked_frame_labels(self.fmt, policy))
         if not labels:
             return original(self, buf, encoding, **kwargs)
         marks = ChipMarks()
@@ -113,7 +127,7 @@ def _wrap_frame_text(original: Callable[..., Any]) -> Callable[..., Any]:
     def to_string(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not is_rendering_masked():
             policy = current_policy()
-            labels = mask_or_fail(lambda: _masked_frame_labels(self.fmt.frame, policy))
+            labels = mask_or_fail(lambda: _masked_frame_labels(self.fmt, policy))
             if labels:
                 mask_or_fail(lambda: _mask_formatter(self.fmt, labels, policy, text_header))
         with rendering_masked():
@@ -213,7 +227,7 @@ def _wrap_series_text(original: Callable[..., Any]) -> Callable[..., Any]:
     def to_string(self: Any) -> Any:
         if not is_rendering_masked():
             policy = current_policy()
-            labels = mask_or_fail(lambda: series_labels(self.series, policy).masked(policy))
+            labels = mask_or_fail(lambda: _masked_series_labels(self, policy))
             if labels:
                 mask_or_fail(lambda: _mask_series_formatter(self, labels, policy))
         with rendering_masked():
@@ -223,22 +237,24 @@ def _wrap_series_text(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _mask_series_formatter(fmt: Any, labels: FrameLabels, policy: PolicyView) -> None:
-    observe_frame(fmt.series.to_frame(), labels)
-    label = labels.columns[0]
+    import pandas as pd
+
     rows = _kept(len(fmt.series), len(fmt.tr_series), fmt.tr_row_num or 0)
     part = FrameLabels(
         labels.columns,
         labels.index,
-        (None,),
+        labels.header,
         tuple(labels.rows[i] for i in rows) if labels.rows else (),
     )
-    whole = fmt.series
-    if label is not None:
-        fmt.series = whole.rename(text_header(whole.name, label))
+    masked = mask_series(fmt.tr_series, part, policy, text_header)
+    fmt.series = fmt.series.rename(masked.name)
     # The footer names the true type; the list of a categorical's values below it is dropped.
-    footer = fmt._get_footer().split("\nCategories", 1)[0]  # noqa: SLF001 - the seam that pandas has
+    footer = fmt._get_footer()  # noqa: SLF001 - the seam that pandas has
+    if isinstance(fmt.tr_series.dtype, pd.CategoricalDtype):
+        values = fmt.tr_series.array._get_repr_footer()  # noqa: SLF001 - what is to be dropped
+        footer = footer.removesuffix(values).removesuffix("\n")
     fmt._get_footer = lambda: footer  # noqa: SLF001 - shadows the method for this one rendering
-    fmt.tr_series = mask_series(fmt.tr_series, part, policy, text_header)
+    fmt.tr_series = masked
 
 
 # --- Index and arrays ---

@@ -9,19 +9,22 @@ What is labelled: columns; levels of the row index; column labels where they are
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from cloister.hooks import labels as lb
 from cloister.hooks.labels import ATTRS_KEY, ColumnLabel, FrameLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from cloister.hooks.policyview import PolicyView
 
 # A table on its side has one row for each column of the original.
 _MOST_ROWS_ON_SIDE = 200
 _MOST_HEADER_LABELS = 400
+# HTML and text of one table show different columns; a few views of each object are enough.
+_VIEWS_KEPT = 8
 
 
 def frame_labels(frame: Any, policy: PolicyView) -> FrameLabels:
@@ -42,6 +45,61 @@ def frame_labels(frame: Any, policy: PolicyView) -> FrameLabels:
         known = _find(frame, lb.from_attrs(attrs), policy)
         lb.remember(key, known)
     return known
+
+
+def shown_labels(whole: Any, shown: Any, policy: PolicyView) -> tuple[FrameLabels, bool]:
+    """Returns the labels of a DataFrame or Series of which only some rows will be shown.
+
+    When the same object shows the same cells again, its labels are those of the time before; only
+    the cells that will be shown are compared, which are at hand.
+
+    Args:
+        whole: The user's object.
+        shown: The part of it that will be shown.
+        policy: The policy in force.
+
+    Returns:
+        The labels, and whether this view was seen for the first time.
+    """
+    key = (
+        policy.digest,
+        whole.shape,
+        lb.content_key(shown.to_numpy(dtype=object).ravel()),
+        _index_key(shown.index),
+        lb.content_key(shown.columns if shown.ndim == 2 else (shown.name,)),
+    )
+    known = _seen.get(whole, key)
+    if known is not None:
+        return known, False
+    find = frame_labels if whole.ndim == 2 else series_labels
+    found = find(whole, policy)
+    _seen.put(whole, key, found)
+    return found, True
+
+
+class _Seen:
+    """Labels of objects that were shown before, for as long as the objects live."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[weakref.ref[Any], dict[Hashable, FrameLabels]]] = {}
+
+    def get(self, obj: object, key: Hashable) -> FrameLabels | None:
+        entry = self._entries.get(id(obj))
+        # Another object may have been given the same id since.
+        return entry[1].get(key) if entry is not None and entry[0]() is obj else None
+
+    def put(self, obj: object, key: Hashable, labels: FrameLabels) -> None:
+        entry = self._entries.get(id(obj))
+        if entry is None or entry[0]() is not obj:
+            number = id(obj)
+            entry = (weakref.ref(obj, lambda _: self._entries.pop(number, None)), {})
+            self._entries[number] = entry
+        if len(entry[1]) >= _VIEWS_KEPT:
+            entry[1].clear()
+        entry[1][key] = labels
+
+
+_seen = _Seen()
 
 
 def series_labels(series: Any, policy: PolicyView) -> FrameLabels:
@@ -105,7 +163,7 @@ def _header_labels(
 ) -> tuple[ColumnLabel | None, ...]:
     """Labels column labels that are data: ``pivot`` and ``.T`` turn values into columns."""
     if type(columns).__name__ == "RangeIndex" or len(columns) == 0:
-        return (None,) * columns.nlevels
+        return tuple(None for _ in range(columns.nlevels))
     found = _axis_labels(columns[:_MOST_HEADER_LABELS], declared, policy)
     names: list[object] = list(columns.names)
     # An ordinary header has no name, and its words ("city", "name") are not values of anything.
@@ -131,7 +189,7 @@ def _row_labels(
         None if label is not None and label.free_text and not label.is_stated else label
         for label in found
     )
-    return kept if any(kept) else ()
+    return kept if any(label is not None for label in kept) else ()
 
 
 def _take(frame: Any, rows: int) -> Any:

@@ -64,9 +64,10 @@ def mask_series(
 ) -> Any:
     """Returns a masked copy of a Series; its labels are those of a table with one column."""
     masked = mask_frame(series.to_frame(), labels, policy, rename).iloc[:, 0]
-    return masked.rename(
-        rename(series.name, labels.columns[0]) if labels.columns[0] else series.name
-    )
+    if series.name is None:  # to_frame has called it 0
+        label = labels.columns[0]
+        return masked.rename(None if label is None else rename(None, label))
+    return masked
 
 
 def mask_index(

@@ -138,13 +138,21 @@ def mask_polars(
             continue
         name: object = column.name
         if rename is not None:
-            # The stand-in is text; the header says what the column really holds.
-            is_text = column.dtype == pl.String or len(labels.columns) == 1
-            shown = name if is_text else f"{name} ({column.dtype})"
-            name = rename(shown, label)
+            name = rename(_with_type(column, frame.width), label)
         values = mask_values(column.to_list(), label, policy)
         columns.append(pl.Series(str(name), values, dtype=pl.String))
     return pl.DataFrame(columns)
+
+
+def _with_type(column: Any, width: int) -> str:
+    """Returns a column's name, with its type where the stand-in's own would mislead."""
+    import polars as pl
+
+    # A series says its type in its own line.
+    if column.dtype == pl.String or width == 1:
+        return str(column.name)
+    (kind,) = column.to_frame()._df.dtype_strings()  # noqa: SLF001 - the short names that polars shows
+    return f"{column.name} ({kind})"
 
 
 def _ends(frame: Any) -> Any:

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from cloister.core.errors import CloisterError
-from cloister.hooks import labels as lb
 from cloister.hooks.client import client, is_guarded
 
 if TYPE_CHECKING:
@@ -137,6 +136,9 @@ def _observe_one(path: str, format_name: str | None) -> dict[str, ColumnLabel]:
     kind = format_name or _FORMATS.get(os.path.splitext(path)[1].lower(), "")  # noqa: PTH122 - as above
     was_reading = getattr(_reading, "active", False)
     _reading.active = True
+    # Labels load with the first read: the kernel's start should not wait for them.
+    from cloister.hooks import labels as lb
+
     try:
         answer = client().call("observe_read", path=key[0], format=kind, timeout_s=_READ_TIMEOUT_S)
         labels = lb.from_broker(answer.get("labels") or {})
@@ -192,7 +194,7 @@ def _wrap(
     module: ModuleType, name: str, attach: Callable[[Any, dict[str, ColumnLabel]], None]
 ) -> None:
     original = getattr(module, name, None)
-    if original is None or getattr(original, "__cloister__", False):
+    if original is None or hasattr(original, "__cloister_original__"):
         return
 
     @functools.wraps(original)
@@ -219,7 +221,7 @@ def _wrap(
     # C readers have no signature to copy; inspect must not fail on the wrapper for that.
     with contextlib.suppress(TypeError, ValueError):
         reader.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
-    reader.__cloister__ = True  # type: ignore[attr-defined]
+    reader.__cloister_original__ = original  # type: ignore[attr-defined]
     setattr(module, name, reader)
 
 
@@ -230,6 +232,8 @@ def _format_of(reader: str) -> str | None:
 
 
 def _label_pandas(result: Any, labels: dict[str, ColumnLabel]) -> None:
+    from cloister.hooks import labels as lb
+
     if isinstance(result, dict):  # read_excel with several sheets
         for part in result.values():
             _label_pandas(part, labels)
