@@ -24,7 +24,7 @@ from urllib.parse import unquote
 import pytest
 import requests
 from cloister.core.decisions import decide_egress
-from cloister.core.errors import EgressDenied, PolicyInvalid
+from cloister.core.errors import EgressDenied, PolicyInvalid, StoreUnavailable
 from cloister.core.policy import Policy, policy_from_dict
 from cloister.sidecar.egress import EgressEvent, EgressProxy
 from cloister.sidecar.egress_wire import Limits
@@ -178,7 +178,7 @@ class Rig:
     addresses: dict[str, list[Sequence[str]]] = field(default_factory=dict)
     events: list[EgressEvent] = field(default_factory=list)
     looked_up: list[str] = field(default_factory=list)
-    record_fails: bool = False
+    record_fails: Exception | None = None
     policy_fails: bool = False
 
     def __enter__(self) -> Self:
@@ -208,8 +208,8 @@ class Rig:
         return decide_egress(self.policy, host, port)
 
     def record(self, event: EgressEvent) -> None:
-        if self.record_fails:
-            raise OSError("disk full")
+        if self.record_fails is not None:
+            raise self.record_fails
         self.events.append(event)
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
@@ -849,13 +849,38 @@ def test_a_silent_tunnel_is_closed(private_dir: Path) -> None:
 # Failing closed, and limits ----------------------------------------------------------------------
 
 
-def test_what_cannot_be_recorded_does_not_leave(rig: Rig, site) -> None:
-    rig.record_fails = True
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (OSError("disk full at /secret"), "CLO-STORE-001"),
+        (StoreUnavailable("The record is damaged.", code="CLO-STORE-002"), "CLO-STORE-002"),
+    ],
+)
+def test_what_cannot_be_recorded_does_not_leave(
+    rig: Rig, site, failure: Exception, code: str
+) -> None:
+    rig.record_fails = failure
     answer = requests.get(f"{rig.site}/", proxies=via(rig), timeout=10)
-    assert (answer.status_code, answer.headers["X-Cloister-Code"]) == (503, "CLO-STORE-001")
-    assert "disk" not in answer.text
+    assert (answer.status_code, answer.headers["X-Cloister-Code"]) == (503, code)
+    assert "secret" not in answer.text
     assert site.seen == []
     assert rig.looked_up == []
+
+
+def test_the_relay_of_the_sandbox_and_the_proxy_fit_together(rig: Rig) -> None:
+    from cloister.hooks.relay import Relay
+
+    relay = Relay(str(rig.socket_path), port=0)
+    relay.start()
+    try:
+        session = requests.Session()
+        proxies = {"http": f"http://127.0.0.1:{relay.port}"}
+        for size in (0, 10, 300_000):
+            answer = session.post(f"{rig.site}/", data=b"r" * size, proxies=proxies, timeout=10)
+            assert answer.content == (b"r" * size or b"hello")
+        assert session.get("http://evil.test/", proxies=proxies, timeout=10).status_code == 403
+    finally:
+        relay.close()
 
 
 def test_a_policy_that_cannot_be_read_denies(rig: Rig, site) -> None:
@@ -935,7 +960,7 @@ def test_close_ends_connections_and_records_them(rig: Rig) -> None:
 def test_nothing_of_a_request_reaches_the_log(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", logger="cloister")
     requests.get(f"{rig.site}/p?token=s3cret", proxies=via(rig), timeout=10)
-    rig.record_fails = True
+    rig.record_fails = OSError("no")
     requests.get(f"{rig.site}/p?token=s3cret", proxies=via(rig), timeout=10)
     assert "s3cret" not in caplog.text
     assert "s3cret" not in repr(rig.events)

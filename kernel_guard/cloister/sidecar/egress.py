@@ -398,6 +398,8 @@ class _Use:
         """
         try:
             self._record(self._event("opened"))
+        except CloisterError as error:  # says itself what is wrong with the store
+            raise Refusal(503, error.message, code=error.code, remedy=error.remedy) from None
         except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing leaves
             _LOG.error("egress event not recorded: %s", type(error).__name__)
             raise Refusal(
