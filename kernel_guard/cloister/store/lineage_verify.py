@@ -186,8 +186,11 @@ class _Scan:
             except (TypeError, ValueError, AttributeError):
                 problem = "is not stored in the way it was written"  # a value of another type
             if problem is not None:
-                # A changed event before this one shows here, in the link that this one keeps.
-                bad = seq - 1 if problem is _BROKEN_LINK else seq
+                bad = seq
+                if problem is _BROKEN_LINK:
+                    # The link is wrong here, or right and the event before was written anew.
+                    is_whole = leaf_hash(row[4]) == row[6][: len(prev or b"")]
+                    bad, problem = (seq - 1, problem) if is_whole else (seq, _WRONG_LINK)
                 self.fail(f"event {bad} {problem}", bad)
                 return False
             prev = leaf_hash(row[4])
@@ -240,6 +243,7 @@ class _Scan:
 
 
 _BROKEN_LINK: Final = "is not the event that the next one follows"
+_WRONG_LINK: Final = "does not follow the event before it"
 
 
 def _event_problem(row: tuple[Any, ...], seq: int, prev: bytes | None) -> str | None:

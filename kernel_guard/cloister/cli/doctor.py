@@ -1,0 +1,231 @@
+"""``cloister doctor``: which guarantees hold on this machine, and which do not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from cloister.cli.output import json_option, print_json, print_table, say
+from cloister.core.errors import CloisterError
+from cloister.core.policy import SandboxMode
+from cloister.store.home import Home, check_private, ensure_home, locate_home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cloister.core.policy import Policy
+
+_FULL_VERIFY_EVENTS: Final = 200_000
+_LOW_SPACE_BYTES: Final = 50_000_000
+_PROVISIONER: Final = "cloister-provisioner"
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    """One promise.
+
+    Attributes:
+        id: Short and stable.
+        holds: Whether it holds on this machine, now.
+        why: How that is known.
+        fix: What would make it hold; empty when it does.
+    """
+
+    id: str
+    holds: bool
+    why: str
+    fix: str = ""
+
+
+@click.command()
+@json_option
+def doctor(*, as_json: bool) -> None:
+    """Say which guarantees hold here, and which do not."""
+    home = locate_home(os.environ)
+    guarantees = examine(home)
+    if as_json:
+        document = {"mode": "guard", "guarantees": [asdict(g) for g in guarantees]}
+        print_json(document)
+    else:
+        print_table(
+            ["guarantee", "holds", "why", "fix"],
+            [(g.id, "yes" if g.holds else "NO", g.why, g.fix) for g in guarantees],
+            "",
+        )
+        say(f"Workspace: {home.root}")
+    if not all(g.holds for g in guarantees):
+        click.get_current_context().exit(1)
+
+
+def examine(home: Home) -> list[Guarantee]:
+    """Returns every guarantee; a check that fails to run counts as one that does not hold."""
+    private = _guard("home-private", lambda: _home_private(home))
+    policy: Policy | None = None
+
+    def check_policy() -> Guarantee:
+        nonlocal policy
+        from cloister.store.policy import load_policy
+
+        policy = load_policy(home)
+        return _holds("policy", f"{policy.name}, {policy.digest[:12]}, is valid")
+
+    stated = _guard("policy", check_policy)
+    sandbox = _guard("sandbox", _sandbox)
+    return [
+        sandbox,
+        _network(sandbox, policy),
+        private,
+        stated,
+        _guard("record", lambda: _record(home)),
+        _guard("kernelspec", _kernelspec),
+        _guard("lab-extension", _lab_extension),
+        _identity(policy),
+    ]
+
+
+def _holds(name: str, why: str) -> Guarantee:
+    return Guarantee(name, holds=True, why=why)
+
+
+def _fails(name: str, why: str, fix: str) -> Guarantee:
+    return Guarantee(name, holds=False, why=why, fix=fix)
+
+
+def _guard(name: str, check: Callable[[], Guarantee]) -> Guarantee:
+    try:
+        return check()
+    except CloisterError as error:
+        return _fails(name, f"{error.code}: {error.message}", error.remedy)
+    except Exception as error:  # noqa: BLE001 - a check that breaks has not shown that anything holds
+        reason = f"the check could not run ({type(error).__name__})"
+        return _fails(name, reason, "Reinstall: pip install 'cloister[all]'")
+
+
+def _home_private(home: Home) -> Guarantee:
+    ensure_home(home)
+    check_private(home)
+    from cloister.store.keys import open_keyring
+
+    open_keyring(home).verifier_line  # noqa: B018 - reads and checks every key
+    return _holds("home-private", "only this account reaches policy, keys and store")
+
+
+def _sandbox() -> Guarantee:
+    from cloister.sidecar.sandbox import probe
+
+    report = probe()
+    return Guarantee("sandbox", report.holds, report.reason, report.fix)
+
+
+def _network(sandbox: Guarantee, policy: Policy | None) -> Guarantee:
+    if sandbox.holds:
+        why = "kernels have a network of their own; the egress proxy is the only way out"
+        return _holds("network", why)
+    if policy is not None and policy.sandbox is SandboxMode.OPTIONAL:
+        why = "the policy lets kernels start without walls, and then they reach any host"
+    else:
+        why = "without a sandbox there is no separate network, so guarded kernels do not start"
+    return _fails("network", why, sandbox.fix)
+
+
+def _record(home: Home) -> Guarantee:
+    from cloister.store.keys import open_keyring
+    from cloister.store.lineage import LineageLog
+    from cloister.store.lineage_reader import LineageReader
+    from cloister.store.lineage_verify import verify_home
+
+    keyring = open_keyring(home)
+    LineageLog(home, keyring).close()  # can be written, and fits its witness
+    if shutil.disk_usage(home.root).free < _LOW_SPACE_BYTES:
+        return _fails(
+            "record", "the disk is almost full, and nothing runs unrecorded", "Free space."
+        )
+    with LineageReader(home) as reader:
+        checkpoint = reader.checkpoint()
+    size = checkpoint.size if checkpoint else 0
+    if size > _FULL_VERIFY_EVENTS:
+        why = f"{size} events fit the witness; for all of them run: cloister lineage verify"
+        return _holds("record", why)
+    report = verify_home(home, keyring)
+    if not report.ok:
+        fix = "Run: cloister lineage verify. Keep the files as evidence."
+        return _fails("record", "; ".join(report.problems), fix)
+    return _holds("record", f"{report.events} events, whole and signed")
+
+
+def _kernelspec() -> Guarantee:
+    fix = "Run: python -m cloister.sidecar.kernelspec"
+    registered = entry_points(group="jupyter_client.kernel_provisioners", name=_PROVISIONER)
+    if not registered:
+        why = "the provisioner is not registered, so no client can start a guarded kernel"
+        return _fails("kernelspec", why, "Reinstall: pip install 'cloister[kernel]'")
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        spec = KernelSpecManager().get_kernel_spec("cloister")
+    except NoSuchKernel:
+        return _fails("kernelspec", "the kernel spec 'cloister' is not installed", fix)
+    provisioner = spec.metadata.get("kernel_provisioner", {}).get("provisioner_name")
+    if provisioner != _PROVISIONER:
+        why = "the kernel spec 'cloister' starts an unguarded kernel"
+        return _fails("kernelspec", why, fix)
+    if shutil.which(spec.argv[0]) is None:
+        why = "the kernel spec 'cloister' names an interpreter that is gone"
+        return _fails("kernelspec", why, fix)
+    return _holds("kernelspec", "clients start 'Python 3 (Cloister)' through the guard")
+
+
+def _lab_extension() -> Guarantee:
+    from jupyter_core.paths import jupyter_config_path, jupyter_path
+
+    fix = "Reinstall: pip install 'cloister[lab]'"
+    if not any(_enables_extension(Path(directory)) for directory in jupyter_config_path()):
+        why = "the server extension cloister_lab is not enabled"
+        return _fails("lab-extension", why, fix)
+    if not any(_has_front_end(Path(directory)) for directory in jupyter_path("labextensions")):
+        why = "the JupyterLab extension is not installed, so Lab shows no posture"
+        return _fails("lab-extension", why, fix)
+    return _holds("lab-extension", "server extension enabled, JupyterLab extension there")
+
+
+def _enables_extension(directory: Path) -> bool:
+    files = [directory / "jupyter_server_config.json"]
+    files += sorted((directory / "jupyter_server_config.d").glob("*.json"))
+    for file in files:
+        try:
+            config = json.loads(file.read_bytes())
+            if config["ServerApp"]["jpserver_extensions"]["cloister_lab"] is True:
+                return True
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return False
+
+
+def _has_front_end(directory: Path) -> bool:
+    return any(
+        "cloister" in str(path) for path in directory.glob("*cloister*/package.json")
+    ) or any(directory.glob("@cloister/*/package.json"))
+
+
+def _identity(policy: Policy | None) -> Guarantee:
+    from cloister.store.identity import current_identity
+
+    if policy is None:
+        why = "without a valid policy it is not known whose word counts"
+        return _fails("identity", why, "Repair the policy first.")
+    identity = current_identity(os.environ, policy)
+    if policy.identity_from_environment:
+        why = (
+            f"the policy takes the user's word (now {identity.user}, from the "
+            f"{identity.source.value}): CLOISTER_USER and CLOISTER_ROLES can state any name"
+        )
+        fix = "Where several people work, set identity.from_environment: false in the policy."
+        return _fails("identity", why, fix)
+    return _holds("identity", f"{identity.user}, from the {identity.source.value}")
