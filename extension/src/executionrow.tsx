@@ -135,14 +135,14 @@ function Chips(props: {
         <li key={`read-${name}`} title={trans.__('Read %1', name)}>
           <datasetIcon.react tag="span" className="jp-Cloister-icon" aria-hidden="true" />
           <span className="jp-Cloister-srOnly">{trans.__('read')}</span>
-          {name}
+          <span className="jp-Cloister-chipText">{name}</span>
         </li>
       ))}
       {hosts.map(name => (
         <li key={`host-${name}`} data-tone="bad" title={trans.__('Connection to %1 denied', name)}>
           <blockedIcon.react tag="span" className="jp-Cloister-icon" aria-hidden="true" />
           <span className="jp-Cloister-srOnly">{trans.__('denied')}</span>
-          {name}
+          <span className="jp-Cloister-chipText">{name}</span>
         </li>
       ))}
       {execution.labels.map(label => (

@@ -23,7 +23,7 @@ export class GuardModel extends VDomModel implements IGuardModel {
   ) {
     super();
     _follower.changed.connect(this._onKernelChanged, this);
-    _follower.settled.connect(this._schedule, this);
+    _follower.settled.connect(this._onSettled, this);
     document.addEventListener('visibilitychange', this._onSeen);
     window.addEventListener('focus', this._onSeen);
     this._schedule();
@@ -81,7 +81,7 @@ export class GuardModel extends VDomModel implements IGuardModel {
     }
     this._isListVisible = isVisible;
     if (isVisible) {
-      this._schedule();
+      this._schedule(0);
     }
   }
 
@@ -224,7 +224,11 @@ export class GuardModel extends VDomModel implements IGuardModel {
     this._schedule();
   }
 
-  private _schedule(): void {
+  private _onSettled(): void {
+    this._schedule();
+  }
+
+  private _schedule(delay = SETTLE_MS): void {
     this._isStale = true;
     window.clearTimeout(this._timer);
     this._timer = window.setTimeout(() => {
@@ -232,7 +236,7 @@ export class GuardModel extends VDomModel implements IGuardModel {
         this._isStale = false;
         void this.refresh();
       }
-    }, SETTLE_MS);
+    }, delay);
   }
 
   private readonly _onSeen = (): void => {

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { LabIcon } from '@jupyterlab/ui-components';
 
 import type { Guarantee } from './api';
-import { degradedIcon, guardedIcon, pendingIcon, unguardedIcon } from './icons';
+import { cloisterIcon, degradedIcon, guardedIcon, pendingIcon, unguardedIcon } from './icons';
 import type { IGuardModel } from './tokens';
 
 /** How a posture looks. `tone` picks the colour; icon and text say the same without it. */
@@ -18,15 +18,14 @@ export interface PostureView {
 /** Decides what to show for the current kernel. What is not known is never shown as guarded. */
 export function viewPosture(model: IGuardModel, trans: TranslationBundle): PostureView {
   const { status } = model;
-  const quiet = (text: string, detail = ''): PostureView => ({
-    tone: 'quiet',
-    icon: pendingIcon,
-    text,
-    detail,
-    guarantees: []
-  });
   if (status.state === 'loading') {
-    return quiet(trans.__('Checking…'));
+    return {
+      tone: 'quiet',
+      icon: pendingIcon,
+      text: trans.__('Checking…'),
+      detail: '',
+      guarantees: []
+    };
   }
   if (status.state === 'failed') {
     return {
@@ -51,10 +50,13 @@ export function viewPosture(model: IGuardModel, trans: TranslationBundle): Postu
         guarantees: []
       };
     }
-    return quiet(
-      trans.__('No kernel'),
-      trans.__('Open a notebook or console to see how its kernel is guarded.')
-    );
+    return {
+      tone: 'quiet',
+      icon: cloisterIcon,
+      text: trans.__('No kernel'),
+      detail: trans.__('Open a notebook or console to see how its kernel is guarded.'),
+      guarantees: []
+    };
   }
   const { guarantees } = kernel;
   if (kernel.posture === 'guarded') {

@@ -79,7 +79,7 @@ function viewReport(record: RecordFacts, trans: TranslationBundle): RecordView {
         report.first_bad === null
           ? trans.__('The record does not fit its checkpoints.')
           : trans.__('Event %1 is the first that does not fit.', report.first_bad),
-        ...report.problems,
+        trans.__('Found: %1.', report.problems.join('; ')),
         trans.__(
           'Stop working with real data here, keep the files as they are, and tell an admin. Details: cloister lineage verify.'
         )

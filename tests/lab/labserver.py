@@ -15,13 +15,16 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
 from cloister.core.records import Record
 from cloister.store.home import Home, ensure_home
 from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 START_LIMIT_S = 60
 

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import PurePosixPath
 
 import pytest
 from cloister_lab import record
@@ -146,8 +147,6 @@ def test_a_changed_event_is_found_and_stays_found(home, workspace):
     check = workspace.verify(is_forced=False)
     assert not check.ok
     assert check.first_bad == 2
-    append_is_possible = home.lineage_path.stat().st_size > 0
-    assert append_is_possible
     # Growth does not turn a broken record into one that was not checked.
     os.utime(home.lineage_path)
     assert workspace.status(None)["record"]["ok"] is False
@@ -218,11 +217,10 @@ def test_pages_together_are_the_list(kernels, limit, wanted, most, batch):
 def test_an_accepted_kernel_id_is_one_plain_directory_name(text):
     try:
         accepted = parse_kernel_id(text)
-    except QueryError as error:
-        assert not text or text not in error.message or len(text) < 20
+    except QueryError:
         return
     assert accepted == text
-    assert accepted == os.path.basename(accepted)
+    assert accepted == PurePosixPath(accepted).name
     assert accepted not in {"", ".", ".."}
     assert accepted.isascii()
 

@@ -1,7 +1,7 @@
 """JupyterLab in a real Chromium, against a real server with a real record.
 
-``lab_server`` and ``page`` are what other browser tests build on: take both, open
-``lab_url(lab_server)``, and wait for what the user would see.
+``lab_server`` and ``page`` are what every browser test builds on: take both, call
+``labpage.open_lab(page, lab_server, "notebook.ipynb")``, and wait for what a person would see.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "lab"))
+sys.path[:0] = [str(ROOT / "tests" / "lab"), str(ROOT / "tests" / "ui")]
 
-from labserver import make_home, run_server
+from labserver import make_home, run_server  # noqa: E402 - found through the line above
 
 RESULTS = ROOT / "test-results"
 _CHROMIUM = next(

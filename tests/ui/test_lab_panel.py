@@ -7,33 +7,11 @@ import re
 import sqlite3
 
 import pytest
+from labpage import START_MS, open_lab, panel, run_command
 from labserver import Execution, append, write_state
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
-
-START_MS = 60_000
-
-
-def open_lab(page, server, path="", theme="JupyterLab Light"):
-    server.request(
-        "PUT",
-        "lab/api/settings/@jupyterlab/apputils-extension:themes",
-        data=json.dumps({"raw": json.dumps({"theme": theme, "adaptive-theme": False})}),
-    ).raise_for_status()
-    page.goto(f"{server.url}lab{'/tree/' + path if path else ''}?reset&token={server.token}")
-    expect(page.locator("#jp-main-dock-panel")).to_be_visible(timeout=START_MS)
-
-
-def run_command(page, label):
-    page.keyboard.press("Control+Shift+C")
-    field = page.locator(".lm-CommandPalette-input:visible")
-    field.fill(label)
-    page.locator(".lm-CommandPalette-item:visible", has_text=label).first.click()
-
-
-def panel(page):
-    return page.get_by_role("region", name="Cloister")
 
 
 @pytest.fixture(scope="module")
