@@ -155,7 +155,7 @@ def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
 
 def until_blank_line(peer: socket.socket) -> bytes:
     data = b""
-    while b"\r\n\r\n" not in data and (more := peer.recv(65_536)):
+    while not data.endswith(b"\r\n\r\n") and (more := peer.recv(1)):  # not a byte more
         data += more
     return data
 
@@ -195,7 +195,7 @@ class Rig:
 
     def __exit__(self, *_exc: object) -> None:
         self.run(self.proxy.close())
-        self.relay.close()
+        self.loop.call_soon_threadsafe(self.relay.close)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
 
