@@ -2,9 +2,8 @@
 
 A declared label travels with the data: pandas copies ``attrs["cloister"]`` into most of what it
 derives from a frame; for polars, which has no such place, the names declared in this session are
-remembered. What was stated for a column by a person (the catalogue, a policy rule) is taken as it
-is; what was only detected is joined, so that it can rise and never fall. All of this is comfort:
-the gate outside the kernel recognises values again and trusts none of it.
+remembered. What is stated and what is detected are joined, so a level can rise and never fall.
+All of this is comfort: the gate outside the kernel recognises values again and trusts none of it.
 """
 
 # ruff: noqa: ANN401 - pandas and polars objects come and go here, and neither is imported for types
@@ -17,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cloister.core.labels import Level
-from cloister.hooks.masking import canonical_text, is_null
+from cloister.hooks.masking import canonical_text, is_null, is_stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -46,7 +45,7 @@ class ColumnLabel:
         entity_type: Presidio's name for what it holds, or ``None``.
         source: Where that was learned, for people: ``catalog:patients``, ``detected by name``.
         free_text: Whether the cells are prose.
-        is_stated: Whether a person said so; a detection does not change it then.
+        is_stated: Whether a person said what it holds.
         is_read: Whether the column came from a file that the sidecar has indexed.
     """
 
@@ -68,18 +67,17 @@ class ColumnLabel:
         return f"display.{self.level}"
 
     def join(self, other: ColumnLabel) -> ColumnLabel:
-        """Returns the stricter of two labels, with both sources; a stated label wins outright."""
-        is_read = self.is_read or other.is_read
-        if self.is_stated != other.is_stated:
-            return replace(self if self.is_stated else other, is_read=is_read)
+        """Returns the stricter of two labels with both sources; a stated kind goes first."""
         high, low = (other, self) if other.level > self.level else (self, other)
+        first, second = (low, high) if low.is_stated and not high.is_stated else (high, low)
         sources = list(dict.fromkeys((*self.source.split(" + "), *other.source.split(" + "))))
         return replace(
             high,
-            entity_type=high.entity_type or low.entity_type,
+            entity_type=first.entity_type or second.entity_type,
             source=" + ".join(sources),
-            free_text=high.free_text or low.free_text,
-            is_read=is_read,
+            free_text=first.free_text,
+            is_stated=high.is_stated or low.is_stated,
+            is_read=high.is_read or low.is_read,
         )
 
 
@@ -300,7 +298,7 @@ def _detect(
         raise ValueError("a finding for each column is expected")
     return [
         None
-        if f.entity_type is None
+        if f.entity_type is None and f.level is Level.PUBLIC
         else ColumnLabel(
             f.level,
             f.entity_type,
@@ -315,7 +313,8 @@ def _arrow(sample: Sequence[object]) -> Any:
     """Turns cells into an Arrow array; what Arrow has no type for is taken as text."""
     import pyarrow as pa
 
-    cells = [None if is_null(v) else _cut(v) for v in sample]
+    # Tokens say nothing of what a column holds, and would hide the real values beside them.
+    cells = [None if is_null(v) or is_stand_in(v) else _cut(v) for v in sample]
     try:
         array = pa.array(cells, from_pandas=True)
     except (pa.ArrowException, ValueError, TypeError, OverflowError):

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from cloister.hooks.labels import ColumnLabel
     from cloister.hooks.policyview import PolicyView
 
+#: Stands for a value when no token can be had and nothing else is known.
 REDACTED = "[redacted]"
-_PARTIAL_MARK = "•••"
 # What already stands in for a value is left as it is, so that masking twice is masking once.
+# The forms are those of cloister.detect.mask and cloister.detect.tokens.
 _STAND_IN = re.compile(
     r"[A-Z][A-Z0-9_]*~[a-z2-7]{10}"  # a token
-    rf"|{re.escape(REDACTED)}|{_PARTIAL_MARK}.{{4}}"
+    r"|\[redacted\]|\[[A-Z][A-Z0-9_]*(?: ….{1,4})?\]",  # a mark, with the last characters or not
+    re.DOTALL,
 )
 #: Entity type of a value whose column is sensitive and whose kind is not known.
 UNKNOWN = "UNKNOWN"
@@ -100,8 +102,9 @@ def mask_values(values: Sequence[object], label: ColumnLabel, policy: PolicyView
     if treatment is Treatment.TOKEN:
         return tokens_or_marks(values, label.entity_type or UNKNOWN)
     if treatment is Treatment.PARTIAL:
-        return [v if _is_kept(v) else _partial(canonical_text(v)) for v in values]
-    return [v if _is_kept(v) else REDACTED for v in values]
+        entity = label.entity_type
+        return [v if _is_kept(v) else _partial(canonical_text(v), entity) for v in values]
+    return [v if _is_kept(v) else _mark(label.entity_type) for v in values]
 
 
 def tokens_or_marks(values: Sequence[object], entity_type: str) -> list[object]:
@@ -162,7 +165,11 @@ def _short(text: str | None) -> str | None:
     return "blake2b:" + hashlib.blake2b(text.encode("utf-8", "replace")).hexdigest()
 
 
-def _partial(text: str | None) -> str:
+def _mark(entity_type: str | None) -> str:
+    return f"[{entity_type}]" if entity_type else REDACTED
+
+
+def _partial(text: str | None, entity_type: str | None) -> str:
     if text is None or len(text) < _PARTIAL_LEAST:
-        return REDACTED
-    return _PARTIAL_MARK + text[-_PARTIAL_SHOWN:]
+        return _mark(entity_type)
+    return f"[{entity_type or UNKNOWN} …{text[-_PARTIAL_SHOWN:]}]"

@@ -132,7 +132,7 @@ def _find(frame: Any, declared: Mapping[str, ColumnLabel], policy: PolicyView) -
     sample = _take(frame, lb.DETECTION_ROWS)
     columns = lb.label_columns(
         list(frame.columns),
-        [sample.iloc[:, i].tolist() for i in range(sample.shape[1])],
+        [_cells(frame, sample, i) for i in range(sample.shape[1])],
         declared,
         policy,
     )
@@ -190,6 +190,14 @@ def _row_labels(
         for label in found
     )
     return kept if any(label is not None for label in kept) else ()
+
+
+def _cells(frame: Any, sample: Any, column: int) -> list[object]:
+    """Returns the sample of a column, or its first values when the sample met only nulls."""
+    cells = sample.iloc[:, column]
+    if len(sample) < len(frame) and not cells.notna().any():
+        cells = frame.iloc[:, column].dropna().iloc[: lb.DETECTION_ROWS]
+    return list(cells.tolist())
 
 
 def _take(frame: Any, rows: int) -> Any:

@@ -33,7 +33,12 @@ def polars_labels(frame: Any, policy: PolicyView) -> FrameLabels:
     known = lb.cached(key)
     if known is None:
         sample = _take(frame, lb.DETECTION_ROWS)
-        samples = [column.to_list() for column in sample.get_columns()]
+        samples = [
+            column.to_list()
+            if column.null_count() < len(column)
+            else whole.drop_nulls().head(lb.DETECTION_ROWS).to_list()
+            for column, whole in zip(sample.get_columns(), frame.get_columns(), strict=True)
+        ]
         known = FrameLabels(lb.label_columns(frame.columns, samples, declared, policy))
         lb.remember(key, known)
     return known
