@@ -61,6 +61,18 @@ def test_attrs_are_read_back_and_anything_else_is_ignored():
         assert from_attrs(wrong) == {}
 
 
+def test_a_scan_that_found_nothing_declares_nothing():
+    nothing = {"level": "public", "entity_type": None, "source": "detected"}
+    said = {"level": "public", "entity_type": None, "source": "catalog:p"}
+    assert list(from_broker({"a": nothing, "b": said})) == ["b"]
+
+
+def test_the_more_telling_source_is_named():
+    read = ColumnLabel(Level.RESTRICTED, "US_SSN", "detected")
+    seen = ColumnLabel(Level.RESTRICTED, "US_SSN", "detected by values")
+    assert read.join(seen).source == seen.join(read).source == "detected by values"
+
+
 def test_an_unknown_level_from_the_broker_is_restricted():
     assert from_broker({"a": {"level": "odd"}})["a"].level is Level.RESTRICTED
 

@@ -4,8 +4,6 @@ The guard works without any of them. They need a guarded kernel, except ``explai
 one says what local detection finds and that no policy is known.
 """
 
-# ruff: noqa: ANN401 - takes and returns tables of pandas and polars, which are not imported here
-
 from __future__ import annotations
 
 import html

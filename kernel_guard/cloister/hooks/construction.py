@@ -4,8 +4,6 @@
 nothing shown before the print. Constructor calls from libraries are left alone.
 """
 
-# ruff: noqa: ANN401 - constructors take whatever their libraries take
-
 from __future__ import annotations
 
 import functools

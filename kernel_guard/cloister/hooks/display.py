@@ -4,8 +4,6 @@ The renderers for pandas and polars live in their own modules; here is what they
 placeholder, the wrapper that keeps every error inside, and a switch for our own rendering.
 """
 
-# ruff: noqa: ANN401 - pandas and polars objects come and go here, and neither is imported for types
-
 from __future__ import annotations
 
 import contextvars
@@ -27,7 +25,7 @@ _rendering_masked: contextvars.ContextVar[bool] = contextvars.ContextVar(
 )
 
 
-class MaskingFailed(Exception):  # noqa: N818 - private to the hooks; users see the placeholder
+class MaskingFailed(Exception):
     """A table could not be masked; holds nothing of it."""
 
 

@@ -6,8 +6,6 @@ refused connection is ``Network is unreachable``. With them ``socket``, ``urllib
 remedy. It is no ``OSError``, so libraries neither retry it nor wrap it.
 """
 
-# ruff: noqa: ANN401 - wraps methods of libraries with arguments of every kind
-
 from __future__ import annotations
 
 import functools

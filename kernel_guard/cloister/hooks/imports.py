@@ -6,8 +6,6 @@ loader for the length of one import. An import that fails stays the user's error
 again (patches are idempotent), and an error in a patch never becomes an import error.
 """
 
-# ruff: noqa: ANN401 - pandas and polars objects come and go here, and neither is imported for types
-
 from __future__ import annotations
 
 import importlib.abc

@@ -1,7 +1,5 @@
 """The kernel application: ipykernel's own, with what needs a running shell added to it."""
 
-# ruff: noqa: ANN401 - IPython is not imported for types
-
 from __future__ import annotations
 
 import logging

@@ -6,8 +6,6 @@ remembered. What is stated and what is detected are joined, so a level can rise 
 All of this is comfort: the gate outside the kernel recognises values again and trusts none of it.
 """
 
-# ruff: noqa: ANN401 - pandas and polars objects come and go here, and neither is imported for types
-
 from __future__ import annotations
 
 import threading
@@ -71,6 +69,8 @@ class ColumnLabel:
         high, low = (other, self) if other.level > self.level else (self, other)
         first, second = (low, high) if low.is_stated and not high.is_stated else (high, low)
         sources = list(dict.fromkeys((*self.source.split(" + "), *other.source.split(" + "))))
+        if any(source.startswith("detected by") for source in sources):
+            sources = [source for source in sources if source != "detected"]  # says less
         return replace(
             high,
             entity_type=first.entity_type or second.entity_type,
@@ -111,7 +111,9 @@ class FrameLabels:
 
 def from_broker(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, ColumnLabel]:
     """Builds labels from the answer to ``observe_read``; what cannot be read is restricted."""
-    return {name: _label(**_fields(raw)) for name, raw in labels.items()}
+    built = {name: _label(**_fields(raw)) for name, raw in labels.items()}
+    # A scan that found nothing in a column says nothing about it.
+    return {n: x for n, x in built.items() if x.is_stated or x.entity_type or x.level}
 
 
 def _fields(raw: Mapping[str, Any]) -> dict[str, str]:

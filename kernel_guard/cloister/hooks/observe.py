@@ -6,8 +6,6 @@ is shown, and when the cell that made it ends, once for each content. Time and a
 what is not told is still looked for by pattern.
 """
 
-# ruff: noqa: ANN401 - pandas and polars objects come and go here, and neither is imported for types
-
 from __future__ import annotations
 
 import logging

@@ -7,8 +7,6 @@ true, and a million rows cost as much as ten. ``to_csv``, ``to_parquet``, ``.val
 are left alone: data in memory is real, and files stay in the workspace.
 """
 
-# ruff: noqa: ANN401 - pandas and polars objects come and go here, and neither is imported for types
-
 from __future__ import annotations
 
 import functools

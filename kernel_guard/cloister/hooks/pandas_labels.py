@@ -5,8 +5,6 @@ What is labelled: columns; levels of the row index; column labels where they are
 ``df.iloc[0]`` or ``df.head().T``, whose row names are column names.
 """
 
-# ruff: noqa: ANN401 - pandas and polars objects come and go here, and neither is imported for types
-
 from __future__ import annotations
 
 import weakref

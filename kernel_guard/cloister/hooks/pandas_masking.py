@@ -3,8 +3,6 @@
 Nothing of the user's is changed: copies are shallow, and only masked parts get new arrays.
 """
 
-# ruff: noqa: ANN401 - pandas and polars objects come and go here, and neither is imported for types
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

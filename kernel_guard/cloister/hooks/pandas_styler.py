@@ -4,8 +4,6 @@ A Styler computes its styles on the real values, which is right, and formats eac
 table of functions, which is where the masks go. The functions are looked up by position.
 """
 
-# ruff: noqa: ANN401 - pandas and polars objects come and go here, and neither is imported for types
-
 from __future__ import annotations
 
 import functools

@@ -5,8 +5,6 @@ a few more than will be shown, so that polars cuts it in the same place; then th
 written over the stand-in's. The user's frame is never touched.
 """
 
-# ruff: noqa: ANN401 - polars objects come and go here, and polars is not imported for types
-
 from __future__ import annotations
 
 import functools

@@ -4,8 +4,6 @@ A polars frame has no place for notes, so declared labels are known by column na
 read in this session declared for ``ssn`` holds for every ``ssn``. Renamed columns are detected.
 """
 
-# ruff: noqa: ANN401 - polars objects come and go here, and polars is not imported for types
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

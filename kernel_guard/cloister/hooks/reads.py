@@ -6,8 +6,6 @@ exact-match index holds the file, so a value that is printed right after the rea
 gate. A broker that does not answer never breaks a read: it is said once, as a warning.
 """
 
-# ruff: noqa: ANN401 - readers take and return whatever their libraries do
-
 from __future__ import annotations
 
 import contextlib
