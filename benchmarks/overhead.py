@@ -95,10 +95,13 @@ class Kernel:
                 return
 
     def _get(self, get: Any) -> dict[str, Any]:
-        try:
-            return get(timeout=REPLY_TIMEOUT_S)
-        except Empty:
-            raise KernelFailedError(f"{self.name} did not answer") from None
+        began = time.perf_counter()
+        while time.perf_counter() - began < REPLY_TIMEOUT_S:
+            with contextlib.suppress(Empty):
+                return get(timeout=5)
+            if not self.manager.is_alive():
+                raise KernelFailedError(f"{self.name} ended")
+        raise KernelFailedError(f"{self.name} did not answer")
 
     def peak_bytes(self) -> int:
         """Returns the sum of the peak resident sizes of the kernel's processes, guard included."""
