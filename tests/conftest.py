@@ -132,4 +132,3 @@ def module_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedK
     kernel.home = root / "home"
     yield kernel
     kernel.close()
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from cloister.sidecar.redact import redact_secrets
 
 

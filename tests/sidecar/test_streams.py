@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from cloister.core.policy import policy_from_dict
 from cloister.detect.tokens import Tokenizer
 from cloister.sidecar.streams import HOLD_S, StreamHold
 from cloister.sidecar.textguard import Tally, TextGuard
+from hypothesis import given
+from hypothesis import strategies as st
 
 SSN = "219-09-9871"
 
@@ -22,8 +21,7 @@ def make_hold():
 def push_all(pieces, step_s=0.0):
     hold, tally, out, now = make_hold(), Tally(), [], 0.0
     for piece in pieces:
-        for key in hold.due(now):
-            out.append(hold.flush_one(*key, tally))
+        out += [hold.flush_one(*key, tally) for key in hold.due(now)]
         out.append(hold.push("p", "stdout", piece, now, tally))
         now += step_s
     out += [text for _, text in hold.flush("p", tally)]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from cloister.sidecar import wire
 from hypothesis import given
 from hypothesis import strategies as st
-
-from cloister.sidecar import wire
 
 KEY = b"k" * 32
 JSON = st.recursive(

@@ -1,1 +1,1 @@
-"""Words and rules: labels, policy model, decisions, records, errors. Standard library only; no IO."""
+"""Words and rules: labels, policy model, decisions, records. Standard library only; no IO."""

@@ -1,11 +1,13 @@
 """The sidecar process of one kernel: ``python -m cloister.sidecar SPEC``.
 
-Starts the kernel first and imports the rest while it boots. Ends when the kernel has ended, when the
-process that started it is gone, or when a guarantee cannot be kept; the kernel never outlives it.
+Starts the kernel first and imports the rest while it boots. Ends when the kernel has ended, when
+the process that started it is gone, or when a guarantee cannot be kept; the kernel never outlives
+it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -92,10 +94,9 @@ def _describe(error: BaseException) -> dict[str, str | None]:
 
 
 def _write_exit(spec: LaunchSpec, outcome: dict[str, Any]) -> None:
-    try:
+    # Where the launch directory is gone, somebody has cleaned up already.
+    with contextlib.suppress(OSError):
         spec.exit_file.write_text(json.dumps(outcome), "utf-8")
-    except OSError:
-        pass  # the launch directory is gone: somebody has cleaned up already
 
 
 if __name__ == "__main__":

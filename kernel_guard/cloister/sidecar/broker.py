@@ -2,8 +2,8 @@
 
 One JSON object a line, each with the token of this kernel (``docs/design.md`` lists the
 operations). Whatever a kernel sends is untrusted: sizes are bounded, paths are resolved outside and
-must lie in the workspace or the catalogue, and an answer never holds a value that the kernel did not
-send itself.
+must lie in the workspace or the catalogue, and an answer never holds a value that the kernel did
+not send itself.
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ class Broker:
             )
             answer = {"ok": False, "error": failure.as_dict()}
         identity = request.get("id")
-        return json.dumps({"id": identity if isinstance(identity, int) else None, **answer}).encode()
+        return json.dumps(
+            {"id": identity if isinstance(identity, int) else None, **answer}
+        ).encode()
 
     def _authenticated(self, line: bytes) -> dict[str, Any]:
         try:
@@ -252,5 +254,3 @@ def _strings(value: object, limit: int) -> list[str]:
     if not isinstance(value, list) or len(value) > limit:
         raise BadRequest(f"values is a list of at most {limit} strings.")
     return [item if isinstance(item, str) else str(item) for item in value]
-
-

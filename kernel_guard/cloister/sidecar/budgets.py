@@ -135,7 +135,11 @@ def _event(value: object) -> dict[str, str | int]:
         raise BadSpend("event describes the mechanism with a few texts and whole numbers.")
     event: dict[str, str | int] = {}
     for key, item in value.items():
-        if isinstance(item, bool) or not isinstance(item, (str, int)) or len(str(item)) > LONGEST_NAME:
+        if (
+            isinstance(item, bool)
+            or not isinstance(item, (str, int))
+            or len(str(item)) > LONGEST_NAME
+        ):
             raise BadSpend("event describes the mechanism with a few texts and whole numbers.")
         event[str(key)] = item
     return event

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +53,13 @@ def watch(
     logger.error("%s", error)
     identities, unfinished = _read_journal(spec)
     for step in (
-        lambda: _record_end(spec, unfinished, error),
-        lambda: _tell_clients(spec, identities, unfinished, error),
+        partial(_record_end, spec, unfinished, error),
+        partial(_tell_clients, spec, identities, unfinished, error),
     ):
         try:
             step()
         except Exception as problem:  # noqa: BLE001 - a last word must not end in a traceback
-            logger.error(  # noqa: TRY400 - the text of an unknown error may hold data
+            logger.error(
                 "CLO-SIDECAR-002: the end of a sidecar could not be announced or recorded (%s)",
                 type(problem).__name__,
             )
@@ -152,8 +153,13 @@ def _tell_clients(
                 message = wire.make_message(msg_type, body, parent=parent)
                 message.idents = [f"kernel.cloister.{msg_type}".encode()]
                 iopub.send_multipart(wire.serialize(message, key))
-            reply = {"status": "error", "execution_count": 0, "user_expressions": {},
-                     "payload": [], **content}
+            reply = {
+                "status": "error",
+                "execution_count": 0,
+                "user_expressions": {},
+                "payload": [],
+                **content,
+            }
             for identity in identities:
                 message = wire.make_message(
                     "execute_reply", reply, parent=parent, idents=[identity]

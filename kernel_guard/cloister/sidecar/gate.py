@@ -17,22 +17,22 @@ from __future__ import annotations
 import logging
 import os
 import select
-import stat
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import zmq
 
 from cloister.core.errors import CloisterError
-from cloister.sidecar import rewrite, wire
+from cloister.sidecar import channels, rewrite, wire
 from cloister.sidecar.streams import StreamHold
 from cloister.sidecar.textguard import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from cloister.sidecar.channels import Endpoints
     from cloister.sidecar.recorder import Recorder
     from cloister.sidecar.textguard import TextGuard
 
@@ -41,26 +41,23 @@ logger = logging.getLogger(__name__)
 CHANNELS = ("shell", "control", "stdin")
 REMEMBERED_REQUESTS = 10_000
 IDLE_TICK_S = 1.0
-CONNECT_POLL_S = 0.004
 QUIET_AFTER_EXIT_MS = 20
 FRONT_LINGER_MS = 200
 _OUTPUTS = frozenset(
-    {"stream", "display_data", "update_display_data", "execute_result", "error", "comm_open",
-     "comm_msg"}
+    {
+        "stream",
+        "display_data",
+        "update_display_data",
+        "execute_result",
+        "error",
+        "comm_open",
+        "comm_msg",
+    }
 )
 _CODE_IN_DEBUGGER = frozenset({"evaluate", "setVariable", "setExpression", "dumpCell"})
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Addresses of the five channels of one side, by channel name, and that side's key.
-
-    The front's are ZMQ addresses, the back's are paths of sockets.
-    """
-
-    addresses: Mapping[str, str]
-    key: bytes
-    curve_secretkey: bytes | None = None
+_Handler: TypeAlias = "Callable[[list[bytes], str], None]"
 
 
 @dataclass(slots=True)
@@ -92,6 +89,7 @@ class Gate:
 
     def __init__(
         self,
+        *,
         front: Endpoints,
         back: Endpoints,
         guard: TextGuard,
@@ -108,13 +106,7 @@ class Gate:
         self._hold = StreamHold(guard)
         self._stopping = False
         self._context = zmq.Context()
-        self._front = {
-            "shell": self._bind(front, "shell", zmq.ROUTER),
-            "control": self._bind(front, "control", zmq.ROUTER),
-            "stdin": self._bind(front, "stdin", zmq.ROUTER),
-            "iopub": self._bind(front, "iopub", zmq.XPUB),
-            "hb": self._bind(front, "hb", zmq.ROUTER),
-        }
+        self._front = channels.bind_front(self._context, front)
         self._back_addresses = back.addresses
         self._back: dict[str, zmq.Socket[bytes]] = {}
 
@@ -128,46 +120,56 @@ class Gate:
             exit_fd: Becomes readable when it is.
             log_fd: Read end of the pipe that the kernel's own stdout and stderr go to.
         """
-        poller = zmq.Poller()
-        sources: dict[Any, tuple[Callable[[list[bytes], str], None], str]] = {}
-        if not self._connect_back(kernel_exited):
+        connected = channels.connect_back(self._context, self._back_addresses, kernel_exited)
+        if connected is None:
             logger.error("CLO-GATE-005: the kernel ended before it was ready")
             if log_fd is not None:
                 self._copy_log(log_fd, logging.ERROR)
             return
-        for channel in CHANNELS:
-            sources[self._front[channel]] = (self._from_client, channel)
-            sources[self._back[channel]] = (self._from_kernel, channel)
-        sources[self._back["iopub"]] = (self._from_iopub, "iopub")
-        sources[self._front["iopub"]] = (self._subscription, "iopub")
-        sources[self._front["hb"]] = (self._heartbeat, "hb")
-        for socket in sources:
+        self._back = connected
+        handlers = self._handlers()
+        poller = zmq.Poller()
+        for socket in handlers:
             poller.register(socket, zmq.POLLIN)
+        poller.register(exit_fd, select.POLLIN)
         if log_fd is not None:
             poller.register(log_fd, select.POLLIN)
-        poller.register(exit_fd, select.POLLIN)
-        quiet_after_exit = False
+        exiting = False
         while True:
-            events = dict(poller.poll(self._poll_timeout_ms(quiet_after_exit)))
-            for socket, (handle, channel) in sources.items():
-                if socket in events:
-                    self._drain(socket, handle, channel)
+            events = dict(poller.poll(self._poll_timeout_ms(exiting=exiting)))
+            self._handle(events, handlers)
             if log_fd is not None and log_fd in events and not self._copy_log(log_fd):
                 poller.unregister(log_fd)
                 log_fd = None
-            self._flush_due()
-            self._recorder.flush_late(time.monotonic())
-            if kernel_exited():
-                # One more quiet round: messages may still be on their way.
-                if quiet_after_exit and not events:
-                    break
-                if not quiet_after_exit:
-                    poller.unregister(exit_fd)
-                quiet_after_exit = True
+            if exiting and not events:
+                break  # one quiet round: nothing is on its way any more
+            if not exiting and kernel_exited():
+                exiting = True
+                poller.unregister(exit_fd)
         for parent_id in list(self._requests):
             self._flush_streams(parent_id)
         self._recorder.finish_all("killed")
         self._recorder.flush_late(float("inf"))
+
+    def _handle(
+        self, events: dict[Any, int], handlers: dict[zmq.Socket[bytes], tuple[_Handler, str]]
+    ) -> None:
+        for socket, (handle, channel) in handlers.items():
+            if socket in events:
+                self._drain(socket, handle, channel)
+        self._flush_due()
+        self._recorder.flush_late(time.monotonic())
+
+    def _handlers(self) -> dict[zmq.Socket[bytes], tuple[_Handler, str]]:
+        """Returns who takes what arrives on which socket."""
+        handlers: dict[zmq.Socket[bytes], tuple[_Handler, str]] = {}
+        for channel in CHANNELS:
+            handlers[self._front[channel]] = (self._from_client, channel)
+            handlers[self._back[channel]] = (self._from_kernel, channel)
+        handlers[self._back["iopub"]] = (self._from_iopub, "iopub")
+        handlers[self._front["iopub"]] = (self._subscription, "iopub")
+        handlers[self._front["hb"]] = (self._heartbeat, "hb")
+        return handlers
 
     def close(self) -> None:
         """Closes all sockets; what was sent to clients is still delivered for a moment."""
@@ -183,7 +185,9 @@ class Gate:
         try:
             message = wire.parse(frames, self._front_key)
         except wire.BadMessage as error:
-            logger.warning("CLO-GATE-001: dropped a message from a client on %s: %s", channel, error)
+            logger.warning(
+                "CLO-GATE-001: dropped a message from a client on %s: %s", channel, error
+            )
             return
         if message.idents:
             client = (channel, message.idents[0])
@@ -267,17 +271,21 @@ class Gate:
             ("status", {"execution_state": "idle"}),
         ):
             if msg_type == "status" and body["execution_state"] == "idle":
-                reply = {"status": "error", "execution_count": 0, "user_expressions": {},
-                         "payload": [], **content}
+                reply = {
+                    "status": "error",
+                    "execution_count": 0,
+                    "user_expressions": {},
+                    "payload": [],
+                    **content,
+                }
                 self._reply(message, channel, "execute_reply", reply)
             self._publish(wire.make_message(msg_type, body, parent=parent))
         self._requests.pop(message.msg_id, None)
 
-    def _reply(self, request: wire.Message, channel: str, msg_type: str,
-               content: dict[str, Any]) -> None:
-        answer = wire.make_message(
-            msg_type, content, parent=request.header, idents=request.idents
-        )
+    def _reply(
+        self, request: wire.Message, channel: str, msg_type: str, content: dict[str, Any]
+    ) -> None:
+        answer = wire.make_message(msg_type, content, parent=request.header, idents=request.idents)
         self._front[channel].send_multipart(wire.serialize(answer, self._front_key))
 
     def _send_back(self, channel: str, message: wire.Message) -> None:
@@ -304,7 +312,7 @@ class Gate:
         if message is None:
             return
         request = self._requests.get(message.parent_id)
-        if request is None or (channel != "stdin" and request.channel != channel):
+        if request is None or (channel not in {"stdin", request.channel}):
             logger.warning("CLO-GATE-003: dropped an answer that nobody asked for on %s", channel)
             return
         tally = rewrite.mask_message(message, self._guard)
@@ -316,8 +324,9 @@ class Gate:
         execution = self._recorder.running(message.parent_id)
         if execution is not None and message.msg_type == "execute_reply":
             if tally:
-                self._recorder.output(message.parent_id, "execute_reply", message.content, tally,
-                                      size=0)
+                self._recorder.output(
+                    message.parent_id, "execute_reply", message.content, tally, size=0
+                )
             status = message.content.get("status")
             request.status = status if status in {"ok", "error", "aborted"} else "error"
             count = message.content.get("execution_count")
@@ -431,8 +440,9 @@ class Gate:
         try:
             return wire.parse(frames, self._back_key)
         except wire.BadMessage as error:
-            logger.warning("CLO-GATE-004: dropped a message from the kernel on %s: %s", channel,
-                           error)
+            logger.warning(
+                "CLO-GATE-004: dropped a message from the kernel on %s: %s", channel, error
+            )
             return None
 
     def _frames(self, message: wire.Message) -> list[bytes]:
@@ -444,8 +454,9 @@ class Gate:
 
     # --- plumbing -----------------------------------------------------------------------
 
-    def _drain(self, socket: zmq.Socket[bytes], handle: Callable[[list[bytes], str], None],
-               channel: str) -> None:
+    def _drain(
+        self, socket: zmq.Socket[bytes], handle: Callable[[list[bytes], str], None], channel: str
+    ) -> None:
         """Handles what is waiting on one socket, at most a batch, so that no channel starves."""
         for _ in range(100):
             try:
@@ -454,7 +465,7 @@ class Gate:
                 return
             handle(frames, channel)
 
-    def _poll_timeout_ms(self, exiting: bool) -> int:  # noqa: FBT001 - private, one caller
+    def _poll_timeout_ms(self, *, exiting: bool) -> int:
         if exiting:
             return QUIET_AFTER_EXIT_MS
         deadline = self._hold.next_deadline_s()
@@ -469,58 +480,3 @@ class Gate:
         if text.strip():
             logger.log(level, "kernel: %s", text.rstrip())
         return bool(data)
-
-    def _bind(self, side: Endpoints, channel: str, kind: int) -> zmq.Socket[bytes]:
-        socket = self._socket(kind)
-        if side.curve_secretkey is not None:
-            socket.curve_server = True
-            socket.curve_secretkey = side.curve_secretkey
-        socket.bind(side.addresses[channel])
-        return socket
-
-    def _connect_back(self, kernel_exited: Callable[[], bool]) -> bool:
-        """Waits for the kernel's sockets and connects; returns False if it exits before.
-
-        The directory belongs to the kernel, so a socket is opened once, without following links,
-        and addressed by that file descriptor: what the kernel puts in its place later is not
-        connected to.
-        """
-        kinds = {"shell": zmq.DEALER, "control": zmq.DEALER, "stdin": zmq.DEALER, "iopub": zmq.SUB}
-        while len(self._back) < len(kinds):
-            for channel in kinds.keys() - self._back.keys():
-                fd = _open_socket_file(self._back_addresses[channel])
-                if fd is not None:
-                    self._back[channel] = self._connect(fd, kinds[channel])
-            if kernel_exited():
-                return False
-            time.sleep(CONNECT_POLL_S)
-        return True
-
-    def _connect(self, fd: int, kind: int) -> zmq.Socket[bytes]:
-        socket = self._socket(kind)
-        socket.setsockopt(zmq.RECONNECT_IVL, 10)
-        if kind == zmq.SUB:
-            socket.setsockopt(zmq.SUBSCRIBE, b"")
-        else:
-            # One identity on all three, so that ipykernel's input requests find their way back.
-            socket.setsockopt(zmq.IDENTITY, b"cloister-gate")
-        socket.connect(f"ipc:///proc/self/fd/{fd}")
-        return socket
-
-    def _socket(self, kind: int) -> zmq.Socket[bytes]:
-        socket: zmq.Socket[bytes] = self._context.socket(kind)
-        socket.setsockopt(zmq.SNDHWM, 0)  # a full queue would drop messages without a word
-        socket.setsockopt(zmq.RCVHWM, 0)
-        return socket
-
-
-def _open_socket_file(path: str) -> int | None:
-    """Returns a file descriptor of the socket at ``path``, or ``None`` if there is none yet."""
-    try:
-        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    if stat.S_ISSOCK(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    return None

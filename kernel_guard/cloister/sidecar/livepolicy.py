@@ -60,5 +60,3 @@ class LivePolicy:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
-
-

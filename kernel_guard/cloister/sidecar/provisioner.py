@@ -2,8 +2,8 @@
 
 Every Jupyter client starts kernels through ``jupyter_client``, and ``jupyter_client`` through the
 provisioner that the kernel spec names, so this covers JupyterLab, Notebook, nbclient, papermill,
-consoles, VS Code and agents alike. It refuses here, with a reason, when a guarantee cannot be given,
-and otherwise starts the sidecar in the place where a plain kernel would have been started.
+consoles, VS Code and agents alike. It refuses here, with a reason, when a guarantee cannot be
+given, and otherwise starts the sidecar in the place where a plain kernel would have been started.
 """
 
 from __future__ import annotations
@@ -218,4 +218,3 @@ def _guard_variables(guard: Path) -> dict[str, str]:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         variables |= {name: proxy, name.lower(): proxy}
     return variables
-

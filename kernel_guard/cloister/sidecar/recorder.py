@@ -95,8 +95,15 @@ class Recorder:
         """
         self._append([Record(record_type, {"kernel_id": self._facts.kernel_id, **body}, payload)])
 
-    def begin(self, msg_id: str, header: dict[str, Any], code: str, metadata: dict[str, Any],
-              *, silent: bool) -> None:
+    def begin(
+        self,
+        msg_id: str,
+        header: dict[str, Any],
+        code: str,
+        metadata: dict[str, Any],
+        *,
+        silent: bool,
+    ) -> None:
         """Makes the intent to run ``code`` durable; only then may it run.
 
         Raises:
@@ -149,8 +156,9 @@ class Recorder:
         """Returns the execution if its result is not recorded yet."""
         return self._running.get(msg_id)
 
-    def output(self, msg_id: str, msg_type: str, content: dict[str, Any], tally: Tally,
-               *, size: int) -> None:
+    def output(
+        self, msg_id: str, msg_type: str, content: dict[str, Any], tally: Tally, *, size: int
+    ) -> None:
         """Notes an output as it left for the clients.
 
         Args:
@@ -193,7 +201,7 @@ class Recorder:
                 "execution_id": _short(msg_id),
                 "output_digests": late.digests[:1000],
                 "count": len(late.digests),
-                "labels": sorted(late.masked),
+                "labels": [*sorted(late.masked)],
                 "attested_by": "sidecar",
             }
             try:
@@ -259,7 +267,7 @@ class Recorder:
             "output_digests": execution.digests[:1000],
             "reads": execution.reads,
             "egress": execution.egress,
-            "labels": sorted(execution.tally.masked),
+            "labels": [*sorted(execution.tally.masked)],
             "attested_by": "sidecar",
         }
         self._append([Record("cell.result", body, _payload({"outputs": execution.outputs}))])

@@ -7,8 +7,10 @@ import re
 _RULES = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(?i)(?P<keep>\b\w*?(?:password|passwd|pwd|secret|token|api_?key|access_?key|auth)\w*['\"]?"
-        r"\s*[:=]\s*)(?P<secret>f?(?P<q>['\"])(?:(?!(?P=q)).)+(?P=q))",
+        (
+            r"(?i)(?P<keep>\b\w*?(?:password|passwd|pwd|secret|token|api_?key|access_?key|auth)\w*"
+            r"['\"]?\s*[:=]\s*)(?P<secret>f?(?P<q>['\"])(?:(?!(?P=q)).)+(?P=q))"
+        ),
         r"(?P<keep>[a-z][a-z0-9+.-]{1,20}://[^/\s:@'\"]{1,100}:)(?P<secret>[^@\s'\"]+)(?=@)",
         r"(?P<keep>(?i:\bbearer\s+))(?P<secret>[A-Za-z0-9._~+/=-]{12,})",
         r"(?P<keep>\b)(?P<secret>(?:AKIA|ASIA)[A-Z0-9]{16}\b)",
@@ -17,8 +19,10 @@ _RULES = tuple(
         r"(?P<keep>\b)(?P<secret>xox[abprs]-[A-Za-z0-9-]{10,}\b)",
         r"(?P<keep>\b)(?P<secret>sk-[A-Za-z0-9_-]{20,})",
         r"(?P<keep>\b)(?P<secret>eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})",
-        r"(?s)(?P<keep>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<secret>.*?)"
-        r"(?=-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+        (
+            r"(?s)(?P<keep>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<secret>.*?)"
+            r"(?=-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+        ),
     )
 )
 

@@ -24,7 +24,9 @@ def run_base() -> Path:
         SandboxUnavailable: It belongs to somebody else, or others can enter it.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    parent = runtime if runtime and len(runtime) <= LONGEST_BASE and os.access(runtime, os.W_OK) else ""
+    parent = (
+        runtime if runtime and len(runtime) <= LONGEST_BASE and os.access(runtime, os.W_OK) else ""
+    )
     base = Path(parent or tempfile.gettempdir()) / f"cloister-{os.getuid()}"
     if len(str(base)) > LONGEST_BASE:
         base = Path("/tmp") / f"cloister-{os.getuid()}"  # noqa: S108 - checked below

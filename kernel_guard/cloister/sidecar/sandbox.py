@@ -207,9 +207,11 @@ def _mounts(plan: SandboxPlan) -> list[tuple[int, int, list[str]]]:
     read-only directory, and a hidden directory is hidden in both. At one path, hiding comes last.
     """
     mounts = [(0, ["--bind", str(plan.workspace), str(plan.workspace)], plan.workspace)]
-    for path in (*plan.data, *plan.read_only):
-        if path != plan.workspace:
-            mounts.append((1, ["--ro-bind-try", str(path), str(path)], path))
+    mounts += [
+        (1, ["--ro-bind-try", str(path), str(path)], path)
+        for path in (*plan.data, *plan.read_only)
+        if path != plan.workspace
+    ]
     for path in plan.hidden:
         if _is_visible(path, plan):
             cover = ["--tmpfs", str(path)] if path.is_dir() else _cover_file(path)
@@ -330,9 +332,11 @@ def hidden_paths(workspace: Path, home: Path, run_base: Path, user_home: Path) -
         user_home / ".netrc",
         Path(sys.prefix) / "etc/jupyter",
     ]
-    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
-        if os.environ.get(name):
-            hidden.append(Path(os.environ[name]).resolve())
+    hidden += [
+        Path(os.environ[name]).resolve()
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+        if os.environ.get(name)
+    ]
     if workspace == user_home:
         hidden += [p for p in user_home.iterdir() if p.name.startswith(".")]
     return tuple(dict.fromkeys(hidden))

@@ -92,7 +92,9 @@ class Scanner:
         dataset = self._catalog.resolve(real)
         declared = json.dumps(dataset.labels if dataset else {}, sort_keys=True, default=str)
         name = dataset.name if dataset else None
-        identity = f"{real}|{stat.st_size}|{stat.st_mtime_ns}|{self.policy.digest}|{declared}|{name}"
+        identity = (
+            f"{real}|{stat.st_size}|{stat.st_mtime_ns}|{self.policy.digest}|{declared}|{name}"
+        )
         cache_id = hashlib.blake2b(
             identity.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16
         ).hexdigest()
@@ -134,10 +136,7 @@ class Scanner:
             path, declared=self.policy.columns, level_of=self.policy.level_of
         )
         source = f"catalog:{dataset.name}" if dataset else "detected"
-        labels = {
-            f.name: ColumnLabel(str(f.level), f.entity_type, source)
-            for f in findings
-        }
+        labels = {f.name: ColumnLabel(str(f.level), f.entity_type, source) for f in findings}
         index = ExactIndex(self._key)
         for entity_type, values in sensitive_values(path, findings):
             index.add(entity_type, values)

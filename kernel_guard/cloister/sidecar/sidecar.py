@@ -17,7 +17,8 @@ from cloister.detect.exact import ExactIndex
 from cloister.detect.tokens import Tokenizer
 from cloister.sidecar.broker import Broker
 from cloister.sidecar.budgets import Budgets
-from cloister.sidecar.gate import Endpoints, Gate
+from cloister.sidecar.channels import Endpoints
+from cloister.sidecar.gate import Gate
 from cloister.sidecar.livepolicy import LivePolicy
 from cloister.sidecar.recorder import KernelFacts, Recorder
 from cloister.sidecar.scan import Scanner
@@ -74,15 +75,11 @@ class Sidecar:
             lambda text: self._guard.mask(text, Tally()),
         )
         catalog = Catalog(home)
-        self._scanner = Scanner(
-            home, keyring.index_key, self._policy.last_valid, catalog, index
-        )
+        self._scanner = Scanner(home, keyring.index_key, self._policy.last_valid, catalog, index)
         self._catalogued = [Path(path) for path in spec.data]
         self._index_ready = threading.Event()
         self._index_error: CloisterError | None = None
-        budgets = Budgets(
-            lambda: BudgetLedger(home), self._policy.check, self._recorder, spec.user
-        )
+        budgets = Budgets(lambda: BudgetLedger(home), self._policy.check, self._recorder, spec.user)
         self._broker = Broker(
             token=token,
             policy=self._policy.check,
@@ -99,14 +96,14 @@ class Sidecar:
         )
         self._journal = spec.journal_file.open("ab", buffering=0)
         self._gate = Gate(
-            _front_endpoints(spec),
-            Endpoints(
+            front=_front_endpoints(spec),
+            back=Endpoints(
                 {name: f"{spec.kernel_dir}/s-{_INNER_PORTS[name]}" for name in _CHANNELS}, inner_key
             ),
-            self._guard,
-            self._recorder,
-            self._before_execute,
-            self._write_journal,
+            guard=self._guard,
+            recorder=self._recorder,
+            before_execute=self._before_execute,
+            journal=self._write_journal,
         )
 
     def run(self) -> None:
@@ -127,9 +124,7 @@ class Sidecar:
         if self._spec.parent_pid is not None:
             threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
         try:
-            self._gate.run(
-                self._kernel.has_exited, self._kernel.exit_fd, self._kernel.log_fd
-            )
+            self._gate.run(self._kernel.has_exited, self._kernel.exit_fd, self._kernel.log_fd)
         finally:
             self._gate.close()
         self._recorder.append(
@@ -221,26 +216,15 @@ class Sidecar:
         """Says what holds for this kernel; the server extension shows it."""
         directory = self._home.run_dir / self._spec.kernel_id
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        walls = self._spec.sandboxed
-        no_walls = "the policy lets kernels start without a sandbox, and there is none here"
-        fix = "Install bubblewrap and set 'sandbox: required' in the policy."
-        guarantees = [
-            _guarantee("gate", True, "every message of this kernel is scanned outside it"),
-            _guarantee("record", True, "every execution is recorded before it runs"),
-            _guarantee("sandbox", walls, "own namespaces, files by allow-list" if walls else no_walls,
-                       "" if walls else fix),
-            _guarantee("network", walls, "the egress proxy is the only way out" if walls else no_walls,
-                       "" if walls else fix),
-        ]
         state = {
             "kernel_id": self._spec.kernel_id,
             "pid": os.getpid(),
             "started_us": time.time_ns() // 1000,
-            "sandbox": "bubblewrap" if walls else "none",
+            "sandbox": "bubblewrap" if self._spec.sandboxed else "none",
             "policy_digest": self._policy.last_valid.digest,
             "user": self._spec.user,
             "notebook": self._spec.notebook,
-            "guarantees": guarantees,
+            "guarantees": _guarantees(walls=self._spec.sandboxed),
         }
         temporary = directory / "state.json.new"
         temporary.write_text(json.dumps(state), "utf-8")
@@ -250,8 +234,17 @@ class Sidecar:
 _INNER_PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
 
 
-def _guarantee(name: str, holds: bool, why: str, fix: str = "") -> dict[str, object]:  # noqa: FBT001
-    return {"id": name, "holds": holds, "why": why, "fix": fix}
+def _guarantees(*, walls: bool) -> list[dict[str, object]]:
+    """Returns what holds for this kernel and what does not, in the shape of ``doctor --json``."""
+    why_not = "the policy lets kernels start without a sandbox, and there is none here"
+    fix = "" if walls else "Install bubblewrap and set 'sandbox: required' in the policy."
+    rows = (
+        ("gate", True, "every message of this kernel is scanned outside it", ""),
+        ("record", True, "every execution is recorded before it runs", ""),
+        ("sandbox", walls, "own namespaces, files by allow-list" if walls else why_not, fix),
+        ("network", walls, "the egress proxy is the only way out" if walls else why_not, fix),
+    )
+    return [{"id": i, "holds": holds, "why": why, "fix": fix} for i, holds, why, fix in rows]
 
 
 def _front_endpoints(spec: LaunchSpec) -> Endpoints:
@@ -261,13 +254,9 @@ def _front_endpoints(spec: LaunchSpec) -> Endpoints:
         pattern = f"ipc://{connection['ip']}-{{port}}"
     else:
         pattern = f"tcp://{connection['ip']}:{{port}}"
-    addresses = {
-        name: pattern.format(port=connection[f"{name}_port"]) for name in _CHANNELS
-    }
+    addresses = {name: pattern.format(port=connection[f"{name}_port"]) for name in _CHANNELS}
     secret = connection.get("curve_secretkey")
-    return Endpoints(
-        addresses, connection["key"].encode(), secret.encode() if secret else None
-    )
+    return Endpoints(addresses, connection["key"].encode(), secret.encode() if secret else None)
 
 
 class _ThreadLogs:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Json: TypeAlias = "None | bool | int | float | str | list[Any] | dict[str, Any]"
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_ASCII_ONLY = bytes(range(128)) + b" " * 128
 _MIN_NUMBER_DIGITS = 9
 _MAX_DEPTH = 200
 
@@ -97,9 +98,10 @@ class TextGuard:
     def mask_bytes(self, data: bytes, tally: Tally) -> bytes:
         """Returns ``data`` with sensitive text in it overwritten, same length.
 
-        The bytes are read as Latin-1, so every byte is one character and offsets stay true.
+        Every byte is read as one character, so offsets stay true; what is not ASCII counts as a
+        separator.
         """
-        text = data.decode("latin-1")
+        text = data.translate(_ASCII_ONLY).decode("ascii")
         spans = self.find(text)
         if not spans:
             return data
@@ -166,7 +168,7 @@ class TextGuard:
 
 
 def _merge(first: list[Span], second: list[Span]) -> list[Span]:
-    """Returns spans of both lists without overlaps; what overlaps is joined under the longer one."""
+    """Returns spans of both lists; what overlaps is joined under the type of the longer one."""
     if not second:
         return first
     merged: list[Span] = []
@@ -174,9 +176,7 @@ def _merge(first: list[Span], second: list[Span]) -> list[Span]:
         if merged and span.start < merged[-1].end:
             last = merged[-1]
             longer = max(last, span, key=lambda s: s.end - s.start)
-            merged[-1] = Span(
-                last.start, max(last.end, span.end), longer.entity_type, longer.score
-            )
+            merged[-1] = Span(last.start, max(last.end, span.end), longer.entity_type, longer.score)
         else:
             merged.append(span)
     return merged
