@@ -36,7 +36,7 @@ _COMMANDS: Final = {
 _BAD_INPUT: Final = frozenset(
     {"CLO-CATALOG-002", "CLO-CATALOG-003", "CLO-CATALOG-004", "CLO-POLICY-002", "CLO-DP-003"}
 )
-_BAD_INPUT_PREFIX: Final = "CLO-INPUT-"
+_BAD_INPUT_PREFIXES: Final = ("CLO-INPUT-", "CLO-DETECT-")
 
 
 class LazyGroup(click.Group):
@@ -119,5 +119,5 @@ def _refuse(error: CloisterError, *, as_json: bool) -> int:
     from cloister.cli.output import print_error
 
     print_error(error, as_json=as_json)
-    is_input = error.code in _BAD_INPUT or error.code.startswith(_BAD_INPUT_PREFIX)
+    is_input = error.code in _BAD_INPUT or error.code.startswith(_BAD_INPUT_PREFIXES)
     return 2 if is_input else 1

@@ -113,7 +113,7 @@ def history(*, as_json: bool) -> None:
 @click.option("--level", type=click.Choice(_LEVELS, case_sensitive=False),
               help="How is a value of this level shown?")  # fmt: skip
 @json_option
-def explain(  # noqa: PLR0913 - one parameter for each option
+def explain(
     host: str | None,
     port: int,
     column: str | None,

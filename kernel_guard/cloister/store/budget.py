@@ -58,7 +58,7 @@ _SCHEMA: Final = (
 )
 
 
-class BudgetMisuse(CloisterError):  # noqa: N818 - named like the errors of core
+class BudgetMisuse(CloisterError):
     """A ledger operation that does not fit the state of its reservation."""
 
     default_code = "CLO-DP-003"
@@ -126,7 +126,7 @@ class BudgetLedger:
         with self._mutex, suppress(sqlite3.Error):
             self._connection.close()
 
-    def reserve(  # noqa: PLR0913 - the cost, the question, and whom and what it is counted for
+    def reserve(
         self,
         dataset: str,
         epsilon: float,
