@@ -22,6 +22,7 @@ from cloister.store.keys import open_keyring, parse_verifier
 from cloister.store.lineage import KEEP_CHECKPOINT_EVERY, LineageLog
 from cloister.store.lineage_reader import LineageReader
 from cloister.store.lineage_verify import verify_home, verify_log, verify_proof
+from cloister.store.witness import WitnessWriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -349,6 +350,41 @@ def test_rolling_back_to_an_older_signed_checkpoint_is_seen_by_the_witness(home,
     with pytest.raises(StoreUnavailable) as caught:
         LineageLog(home, keyring)
     assert caught.value.code == "CLO-STORE-002"
+
+
+def test_other_history_signed_by_the_same_key_is_seen_by_the_witness(home, keyring, log, tmp_path):
+    fill(log, 3)
+    log.close()
+    shutil.copytree(home.root, tmp_path / "twin")
+    twin = Home(tmp_path / "twin")
+    with LineageLog(home, keyring) as log:
+        fill(log, 3)
+    with LineageLog(twin, keyring) as other:
+        fill(other, 5)
+    for path in home.lineage_path.parent.glob("lineage.db*"):
+        path.unlink()
+    shutil.copy(twin.lineage_path, home.lineage_path)
+    verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
+    assert verify_log(home.lineage_path, verifier).ok, "without a witness it looks whole"
+    report = verify_home(home, keyring)
+    assert not report.ok
+    assert "differ from what the witness knows" in report.problems[0]
+    with pytest.raises(StoreUnavailable, match="differ"):
+        LineageLog(home, keyring)
+
+
+def test_witness_never_moves_back(home, keyring, log):
+    fill(log, 2)
+    older = home.witness_path.read_text()
+    fill(log, 3)
+    newest = home.witness_path.read_text()
+    writer = WitnessWriter(home.witness_path, Verifier(keyring.key_name, keyring.public_key_bytes))
+    writer.advance(older, 2)
+    assert home.witness_path.read_text() == newest
+    home.witness_path.write_text("nonsense")
+    with pytest.raises(CheckpointError):
+        writer.advance(newest, 5)
+    writer.close()
 
 
 def test_forged_checkpoint_of_another_key_is_seen(home, keyring, log, tmp_path):
