@@ -59,7 +59,7 @@ def kernel(broker, tmp_path):
 def test_a_notebook_session(kernel, broker, tmp_path):
     # Displayed: masked in HTML and in text.
     shown = kernel.run("import pandas as pd\ndf = pd.DataFrame({'ssn': ['123-45-6789']})\ndf")
-    assert "US_SSN~" in shown["html"]
+    assert "US_SSN~" in shown["html"], shown["plain"]
     assert "US_SSN~" in shown["plain"]
     assert "123-45-6789" not in str(shown)
 
