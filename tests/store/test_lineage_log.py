@@ -357,8 +357,8 @@ def test_other_history_signed_by_the_same_key_is_seen_by_the_witness(home, keyri
     log.close()
     shutil.copytree(home.root, tmp_path / "twin")
     twin = Home(tmp_path / "twin")
-    with LineageLog(home, keyring) as log:
-        fill(log, 3)
+    with LineageLog(home, keyring) as first:
+        fill(first, 3)
     with LineageLog(twin, keyring) as other:
         fill(other, 5)
     for path in home.lineage_path.parent.glob("lineage.db*"):
