@@ -43,6 +43,8 @@ def main() -> int:
     parser.add_argument("--prepare", action="store_true", help="make data and state, run nothing")
     arguments = parser.parse_args()
     console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=120)  # a log file has no width of its own
     environ = dict(os.environ)
     environ.setdefault("CLOISTER_HOME", str(HERE.parent / ".demo-home"))
     try:

@@ -34,10 +34,10 @@ def print_notebooks(console: Console, results: dict[str, list[CellRun]]) -> None
     table = Table(title="What the notebooks put out", title_justify="left")
     table.add_column("notebook", no_wrap=True)
     table.add_column("cells", justify="right")
-    table.add_column("outputs shown", justify="right")
-    table.add_column("values masked")
-    table.add_column("refusals met")
-    table.add_column("time", justify="right")
+    table.add_column("outputs", justify="right")
+    table.add_column("values masked", min_width=34)
+    table.add_column("refusals met", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
     for notebook, runs in results.items():
         table.add_row(
             notebook,
@@ -67,7 +67,11 @@ def print_failures(console: Console, results: dict[str, list[CellRun]]) -> None:
 def print_record(console: Console, entries: list[dict[str, Any]], newest: int = 12) -> None:
     """Prints the newest entries of ``cloister lineage list --json``."""
     table = Table(title="What the lineage log says, newest first", title_justify="left")
-    for column in ("time", "notebook", "cell", "status", "read", "shown", "masked", "blocked", "egress"):
+    for column in ("time", "notebook", "cell", "status"):
+        table.add_column(column, no_wrap=True)
+    for column in ("shown", "masked", "blocked"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("read", "connections"):
         table.add_column(column, overflow="fold")
     for entry in entries[:newest]:
         outputs = entry.get("outputs") or {}
@@ -76,8 +80,8 @@ def print_record(console: Console, entries: list[dict[str, Any]], newest: int = 
             _file_name(entry.get("notebook")),
             str(entry.get("execution_count") or ""),
             str(entry.get("status", "")),
+            *(str(outputs.get(kind, 0)) for kind in ("shown", "masked", "blocked")),
             ", ".join(sorted({_file_name(read) for read in entry.get("reads") or []})),
-            *(_amount(outputs.get(kind)) for kind in ("shown", "masked", "blocked")),
             ", ".join(sorted({_target(attempt) for attempt in entry.get("egress") or []})),
         )
     console.print(table)
@@ -89,12 +93,6 @@ def _counts(counter: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counter.most_common()) or "–"
 
 
-def _amount(value: object) -> str:
-    if isinstance(value, dict):
-        return str(sum(v for v in value.values() if isinstance(v, int)))
-    return str(len(value)) if isinstance(value, list) else str(value or 0)
-
-
 def _file_name(value: object) -> str:
     if isinstance(value, dict):
         value = value.get("dataset") or value.get("path") or value.get("name")
@@ -102,4 +100,6 @@ def _file_name(value: object) -> str:
 
 
 def _target(value: object) -> str:
-    return str(value.get("host", "")) if isinstance(value, dict) else str(value)
+    if not isinstance(value, dict):
+        return str(value)
+    return f"{value.get('host', '')} {value.get('decision', '')}"

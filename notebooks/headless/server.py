@@ -7,6 +7,7 @@ private temporary directory.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -128,8 +129,9 @@ class JupyterServer:
         return session["id"], session["kernel"]["id"]
 
     def end_session(self, session: str) -> None:
-        """Ends a session and its kernel."""
-        self.request("DELETE", f"/api/sessions/{session}")
+        """Ends a session and its kernel, unless the kernel's death has ended it already."""
+        with contextlib.suppress(DemoFailed):
+            self.request("DELETE", f"/api/sessions/{session}")
 
     def log_tail(self, lines: int = 15) -> str:
         """Returns the last lines that the server logged."""

@@ -86,17 +86,31 @@ async def run_notebook(
         client = uuid.uuid4().hex
         url = f"{server.url}/api/kernels/{kernel_id}/channels?session_id={client}"
         request = HTTPRequest(
-            url.replace("http", "ws", 1), headers={"Authorization": f"token {server.token}"}
+            url.replace("http", "ws", 1),
+            headers={"Authorization": f"token {server.token}"},
+            connect_timeout=START_TIMEOUT_S,  # the server answers when the kernel does
+            request_timeout=START_TIMEOUT_S,
         )
-        socket = await websocket_connect(request, max_message_size=256 * 1024 * 1024)
+        try:
+            socket = await websocket_connect(request, max_message_size=256 * 1024 * 1024)
+        except OSError as error:
+            raise DemoFailed(_never_came(error, server)) from None
         try:
             kernel_side = _KernelSide(socket, client)
             await kernel_side.wait_until_ready()
             return await _run_cells(kernel_side, cells)
+        except DemoFailed as failure:
+            raise DemoFailed(_never_came(failure, server)) from None
         finally:
             socket.close()
     finally:
         await loop.run_in_executor(None, server.end_session, session)
+
+
+def _never_came(error: Exception, server: JupyterServer) -> str:
+    """Returns what to print when a kernel does not start or ends too soon."""
+    what = str(error) if isinstance(error, DemoFailed) else "The kernel did not start in time."
+    return f"{what} Run: cloister doctor. The server's last words:\n{server.log_tail()}"
 
 
 async def _run_cells(kernel: _KernelSide, cells: list[dict[str, Any]]) -> list[CellRun]:
@@ -134,7 +148,7 @@ class _KernelSide:
                 answers = message.get("parent_header", {}).get("msg_id") == asked
                 if message["msg_type"] == "kernel_info_reply" and answers:
                     return
-        raise DemoFailed("The kernel did not answer. Run: cloister doctor")
+        raise DemoFailed("The kernel did not answer.")
 
     async def execute(self, source: str, run: CellRun) -> None:
         """Runs one cell and fills ``run`` until the kernel is idle and has replied."""
