@@ -23,6 +23,7 @@ class CellResult:
     status: str
     reply: dict[str, Any]
     messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    raw: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -43,7 +44,12 @@ class CellResult:
     @property
     def everything(self) -> str:
         """The whole traffic as one text, for leak checks."""
-        return repr((self.reply, self.messages))
+        seen: list[object] = [self.reply]
+        for message in self.raw:
+            # The parent is the client's own request: its code is what the user typed.
+            seen += [message["content"], message["metadata"], message["header"]]
+            seen += [bytes(buffer) for buffer in message["buffers"]]
+        return repr(seen)
 
 
 class GuardedKernel:
@@ -63,15 +69,16 @@ class GuardedKernel:
             raise
 
     def run(self, code: str, **kwargs: Any) -> CellResult:
-        messages: list[tuple[str, dict[str, Any]]] = []
+        raw: list[dict[str, Any]] = []
         reply = self.client.execute_interactive(
             code,
             timeout=CELL_TIMEOUT_S,
             allow_stdin=kwargs.pop("allow_stdin", False),
-            output_hook=lambda m: messages.append((m["msg_type"], m["content"])),
+            output_hook=raw.append,
             **kwargs,
         )
-        return CellResult(reply["content"]["status"], reply["content"], messages)
+        messages = [(m["msg_type"], m["content"]) for m in raw]
+        return CellResult(reply["content"]["status"], reply["content"], messages, raw)
 
     @property
     def sidecar_pid(self) -> int:
@@ -132,3 +139,9 @@ def module_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedK
     kernel.home = root / "home"
     yield kernel
     kernel.close()
+
+
+@pytest.fixture(scope="session")
+def kernel_class() -> type[GuardedKernel]:
+    """The class itself, for fixtures that start kernels in their own way."""
+    return GuardedKernel

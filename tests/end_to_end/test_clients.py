@@ -88,9 +88,7 @@ def test_kernels_do_not_see_each_other(start_kernel):
     first, second = start_kernel(), start_kernel()
     first.run("import os; open('/tmp/mine', 'w').write('x')")
     assert second.run("import os; os.path.exists('/tmp/mine')").text == "False"
-    assert (
-        second.run("len([p for p in os.listdir('/proc') if p.isdigit()]) < 6").text == "True"
-    )
+    assert second.run("len([p for p in os.listdir('/proc') if p.isdigit()]) < 6").text == "True"
 
 
 def test_a_missing_kernelspec_says_which(workspace):

@@ -12,7 +12,14 @@ from cloister.cli.output import json_option, print_json, say
 from cloister.cli.workspace import current_home, current_policy
 from cloister.core.errors import CloisterError
 
-_DEFAULT_KERNEL = "--MappingKernelManager.default_kernel_name"
+# An unguarded kernel or a terminal beside the guarded ones would be a way around them. Whoever needs
+# one passes the option; whoever administers the machine decides who may.
+_SETTINGS = {
+    "--MappingKernelManager.default_kernel_name": "cloister",
+    "--KernelSpecManager.allowed_kernelspecs": "cloister",
+    "--KernelSpecManager.ensure_native_kernel": "False",
+    "--ServerApp.terminals_enabled": "False",
+}
 
 
 @click.command()
@@ -61,9 +68,13 @@ def lab(arguments: tuple[str, ...]) -> None:
     from cloister.sidecar.kernelspec import install
 
     install(sys.prefix)
-    command = [sys.executable, "-m", "jupyterlab", *arguments]
-    if not any(argument.startswith(_DEFAULT_KERNEL) for argument in arguments):
-        command.append(f"{_DEFAULT_KERNEL}=cloister")
+    # -P: a module that a kernel left in the workspace must not run in the server.
+    command = [sys.executable, "-P", "-m", "jupyterlab", *arguments]
+    command += [
+        f"{option}={value}"
+        for option, value in _SETTINGS.items()
+        if not any(argument.startswith(option) for argument in arguments)
+    ]
     sys.stdout.flush()
     # Replaces this process, so that signals and the terminal belong to JupyterLab.
     os.execv(sys.executable, command)  # noqa: S606 - this interpreter, a list, no shell

@@ -51,7 +51,7 @@ class Budgets:
         name = request.get("dataset")
         ledger = self._open_ledger()
         if name is None:
-            return {"rows": ledger.rows()}
+            return {"rows": ledger.rows(self._policy().budget_for)}
         dataset = _name(name)
         return {"rows": [ledger.row(dataset, self._policy().budget_for(dataset))]}
 

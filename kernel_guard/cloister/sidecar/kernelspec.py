@@ -15,7 +15,8 @@ NAME = "cloister"
 def kernel_json(executable: str = sys.executable) -> dict[str, Any]:
     """Returns the content of ``kernel.json`` for a Python interpreter."""
     return {
-        "argv": [executable, "-m", "cloister.hooks", "-f", "{connection_file}"],
+        # -P: a directory called "cloister" in the workspace must not stand in for the package.
+        "argv": [executable, "-P", "-m", "cloister.hooks", "-f", "{connection_file}"],
         "display_name": "Python 3 (Cloister)",
         "language": "python",
         "interrupt_mode": "signal",

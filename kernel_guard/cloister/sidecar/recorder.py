@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MAX_RECORDED_OUTPUT_CHARS = 200_000
+_TOKEN_TYPE = re.compile(r"([A-Z][A-Z0-9_]{1,40})~[a-z2-7]{10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +178,12 @@ class Recorder:
             late.digests.append(digest)
             late.masked.update(tally.masked)
             return
-        if tally:
+        # What the hooks have masked before holds tokens already; it is masked, not shown.
+        stand_ins = set(_TOKEN_TYPE.findall(text)) if "~" in text else set()
+        if tally or stand_ins:
             execution.masked += 1
-            for entity_type, count in tally.masked.items():
-                execution.tally.masked[entity_type] = (
-                    execution.tally.masked.get(entity_type, 0) + count
-                )
+            for entity_type in tally.masked.keys() | stand_ins:
+                execution.tally.add(entity_type)
         else:
             execution.shown += 1
         execution.shown_bytes += size

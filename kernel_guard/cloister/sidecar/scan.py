@@ -132,9 +132,8 @@ class Scanner:
         from cloister.detect.files import classify_file, sensitive_values
 
         dataset = self._catalog.resolve(path)
-        findings, _rows = classify_file(
-            path, declared=self.policy.columns, level_of=self.policy.level_of
-        )
+        declared = (*(dataset.column_rules() if dataset else ()), *self.policy.columns)
+        findings, _rows = classify_file(path, declared=declared, level_of=self.policy.level_of)
         source = f"catalog:{dataset.name}" if dataset else "detected"
         labels = {f.name: ColumnLabel(str(f.level), f.entity_type, source) for f in findings}
         index = ExactIndex(self._key)
