@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
+from playwright.sync_api import TimeoutError as NotSeenError
 from playwright.sync_api import expect
 
 START_MS = 60_000
@@ -20,8 +22,13 @@ def open_lab(page, server, path="", theme="JupyterLab Light"):
 
 
 def run_command(page, label):
-    page.keyboard.press("Control+Shift+C")
     field = page.locator(".lm-CommandPalette-input:visible")
+    for _ in range(10):
+        # While JupyterLab still starts, it does not hear the keys.
+        page.keyboard.press("Control+Shift+C")
+        with suppress(NotSeenError):
+            field.wait_for(timeout=2_000)
+            break
     field.fill(label)
     page.locator(".lm-CommandPalette-item:visible", has_text=label).first.click()
 
