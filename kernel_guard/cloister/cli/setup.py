@@ -12,7 +12,7 @@ from cloister.cli.output import json_option, print_json, say
 from cloister.cli.workspace import current_home, current_policy
 from cloister.core.errors import CloisterError
 
-# An unguarded kernel or a terminal beside the guarded ones would be a way around them. Whoever needs
+# An unguarded kernel or a terminal beside guarded ones would be a way around them. Whoever needs
 # one passes the option; whoever administers the machine decides who may.
 _SETTINGS = {
     "--MappingKernelManager.default_kernel_name": "cloister",
