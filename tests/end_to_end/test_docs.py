@@ -127,7 +127,7 @@ def _named_commands(text: str, commands: dict[str, Any]) -> set[str]:
     """The commands that a page's code names: words after ``cloister`` as far as groups go."""
     import click
 
-    code = re.findall(r"```.*?\n(.*?)```|`([^`\n]+)`|^#+ (.*)$", text, re.DOTALL | re.MULTILINE)
+    code = re.findall(r"```.*?\n(.*?)```|`([^`\n]+)`|^#+ ([^\n]*)$", text, re.DOTALL | re.MULTILINE)
     named = set()
     for line in "\n".join("\n".join(parts) for parts in code).splitlines():
         match = re.match(r"\s*(?:\$ |jupyter |\.venv/bin/)*cloister((?: +[a-z|-]+)*)", line)
