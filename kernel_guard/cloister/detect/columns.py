@@ -227,7 +227,9 @@ def spread_sample(values: Any, rows: int = SAMPLE_ROWS) -> Any:
     return values.drop_null()
 
 
-def _classify(name: str, values: Any, level_of: Callable[[str], Level]) -> ColumnFinding:
+def _classify(  # noqa: PLR0911 - one return for each kind of answer reads best
+    name: str, values: Any, level_of: Callable[[str], Level]
+) -> ColumnFinding:
     import pyarrow as pa
 
     kind = values.type

@@ -91,10 +91,10 @@ class ExactIndex:
     def merge(self, other: ExactIndex) -> None:
         """Adds all entries of an index with the same key."""
         with self._lock:
-            numbers = [self._type_number(name) for name in other._types]  # noqa: SLF001 - same class
-            for fingerprint, number in other._entries.items():  # noqa: SLF001
+            numbers = [self._type_number(name) for name in other._types]
+            for fingerprint, number in other._entries.items():
                 self._entries.setdefault(fingerprint, numbers[number])
-            self._prefixes |= other._prefixes  # noqa: SLF001
+            self._prefixes |= other._prefixes
 
     def find(self, text: str) -> list[Span]:
         """Returns known values in ``text``, in order and without overlaps; the longest wins."""

@@ -99,7 +99,9 @@ def mask_table(
             continue
         values = column.to_pylist()
         if finding.free_text and treatment is not Treatment.REDACT:
-            masked = [None if v is None else _mask_prose(_text(v), tokenizer) for v in values]
+            masked: list[object] = [
+                None if v is None else _mask_prose(_text(v), tokenizer) for v in values
+            ]
         else:
             entity_type = finding.entity_type or "UNKNOWN"
             masked = mask_values(values, treatment, entity_type, tokenizer.tokens)

@@ -1,8 +1,8 @@
 """Finds sensitive values in text: patterns, check digits and the words around them.
 
 Made for the output of notebooks, live: numbers, log lines, hashes and versions must not be hit, so
-every rule asks for a separator style, a checksum or a context word. Each rule
-has a cheap hint that decides first whether it runs at all. What has no pattern (names) is found by exact match instead.
+every rule asks for a separator style, a checksum or a context word. Each rule has a cheap hint that
+decides first whether it runs at all. What has no pattern (names) is found by exact match instead.
 """
 
 from __future__ import annotations

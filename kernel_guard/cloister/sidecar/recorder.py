@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MAX_RECORDED_OUTPUT_CHARS = 200_000
+MOST_EGRESS_FACTS = 1000
 _TOKEN_TYPE = re.compile(r"([A-Z][A-Z0-9_]{1,40})~[a-z2-7]{10}")
 
 
@@ -220,6 +221,7 @@ class Recorder:
 
     def read(self, fact: dict[str, Json]) -> None:
         """Joins a read that the hooks report to the running execution."""
+        fact = {**fact, "path": self._mask(str(fact["path"]))}  # a file name can hold a value
         with self._lock:
             execution = self._running.get(self._current or "")
             if execution is not None and fact not in execution.reads:
@@ -231,11 +233,16 @@ class Recorder:
         Raises:
             StoreUnavailable: The log cannot take it; then the connection must not be made.
         """
+        # Code in the kernel chose the name, so it can carry a value; an address names itself.
+        if any(c.isalpha() for c in str(fact["host"])):
+            fact = {**fact, "host": self._mask(str(fact["host"]))}
+        is_allowed = fact.get("decision") == "allow"
+        is_end = is_allowed and fact.get("phase") == "closed"  # its begin is noted already
         with self._lock:
             execution = self._running.get(self._current or "")
-            if execution is not None and len(execution.egress) < 1000:
+            if execution is not None and not is_end and len(execution.egress) < MOST_EGRESS_FACTS:
                 execution.egress.append(fact)
-        kind = "egress.allowed" if fact.get("decision") == "allow" else "egress.denied"
+        kind = "egress.allowed" if is_allowed else "egress.denied"
         self.append(kind, {"execution_id": self._current, **fact})
 
     def finish(self, msg_id: str, status: str, execution_count: int | None) -> None:
