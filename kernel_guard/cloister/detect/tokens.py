@@ -1,7 +1,7 @@
 """Tokens: stable stand-ins for values, the same for equal values in one workspace.
 
-``US_SSN~k3f9x2abqd`` is the entity type, ``~`` and ten base32 characters (50 bits) of a keyed BLAKE2b
-digest (RFC 7693) of the value in canonical form, one domain for each entity type. Without the key a
+``US_SSN~k3f9x2abqd`` is the entity type, ``~`` and ten base32 characters (50 bits) of a keyed
+BLAKE2b digest (RFC 7693) of the value in canonical form, one domain for each entity type. Without the key a
 token cannot be turned back by trying values; with a few million values two may share a token.
 """
 
@@ -22,7 +22,7 @@ _DIGEST_BYTES: Final = 7
 
 
 def canonical(value: str) -> str:
-    """Returns the form in which two spellings of one value are equal: ``219-09-9871``, ``219099871``.
+    """Returns the form in which ``219-09-9871`` and ``219099871`` are one value.
 
     NFKC, case folded, letters and digits only. A value without any keeps its other characters.
     """

@@ -303,7 +303,7 @@ def _detect(
         if f.entity_type is None and f.level is Level.PUBLIC
         else ColumnLabel(
             f.level,
-            f.entity_type,
+            f.entity_type or ("FREE_TEXT" if f.free_text else None),
             "detected by " + " and ".join(f.evidence) if f.evidence else "detected",
             free_text=bool(f.free_text),
         )

@@ -154,6 +154,8 @@ class Recorder:
         with self._lock:
             if msg_id in self._running:
                 self._current = msg_id
+                # It may have waited for its turn; its duration is the time that it ran.
+                self._running[msg_id].started_s = time.monotonic()
 
     def running(self, msg_id: str) -> Execution | None:
         """Returns the execution if its result is not recorded yet."""

@@ -135,7 +135,12 @@ class Scanner:
         declared = (*(dataset.column_rules() if dataset else ()), *self.policy.columns)
         findings, _rows = classify_file(path, declared=declared, level_of=self.policy.level_of)
         source = f"catalog:{dataset.name}" if dataset else "detected"
-        labels = {f.name: ColumnLabel(str(f.level), f.entity_type, source) for f in findings}
+        labels = {
+            f.name: ColumnLabel(
+                str(f.level), f.entity_type or ("FREE_TEXT" if f.free_text else None), source
+            )
+            for f in findings
+        }
         index = ExactIndex(self._key)
         for entity_type, values in sensitive_values(path, findings):
             index.add(entity_type, values)
