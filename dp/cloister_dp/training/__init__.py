@@ -1,0 +1,1 @@
+"""Training with DP-SGD: the only place of this package that imports torch and Opacus."""
