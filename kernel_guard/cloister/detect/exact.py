@@ -41,7 +41,8 @@ _LONGEST_CHARS: Final = 200
 _MAGIC: Final = b"CLXM1\n"
 _NONCE_BYTES: Final = 12
 _TOKEN: Final = re.compile(r"[^\W_]+")
-_GAP: Final = re.compile(r"\s{2,}|[\n\r\t|,;]|\d*\.\d")
+_GAP: Final = re.compile(r"\s{2,}|[\n\r\t|,;]")
+_DECIMAL: Final = re.compile(r"(?<![\d.])\d*\.\d+\Z")
 _PERSON: Final = "PERSON"
 _BIRTH: Final = "DATE_OF_BIRTH"
 
@@ -105,7 +106,7 @@ class ExactIndex:
         position = 0
         while position < len(tokens):
             last, entity_type = self._longest(text, tokens, position)
-            if entity_type is None:
+            if entity_type is None or _is_fraction(text, tokens[position]):
                 position += 1
                 continue
             spans.append(Span(tokens[position][0], tokens[last][1], entity_type, 1.0))
@@ -209,7 +210,13 @@ def _is_gap(text: str, before: tuple[int, int, str], after: tuple[int, int, str]
         return True
     if not (before[2].isdigit() and after[2].isdigit()):
         return False
-    return (between == "." and len(before[2]) < 3) or _GAP.search(between) is not None
+    return _is_fraction(text, after) or _GAP.search(between) is not None
+
+
+def _is_fraction(text: str, token: tuple[int, int, str]) -> bool:
+    """Returns whether a token is what follows a decimal point: ``0.5``, but not ``10.20.30``."""
+    match = _DECIMAL.search(text, max(0, token[0] - 40), token[1])
+    return match is not None and text[token[1] : token[1] + 1] != "."
 
 
 def _tokens_of(text: str) -> list[tuple[int, int, str]]:

@@ -1,8 +1,8 @@
 """Tokens: stable stand-ins for values, the same for equal values in one workspace.
 
 ``US_SSN~k3f9x2abqd`` is the entity type, ``~`` and ten base32 characters (50 bits) of a keyed
-BLAKE2b digest (RFC 7693) of the value in canonical form, one domain for each entity type. Without the key a
-token cannot be turned back by trying values; with a few million values two may share a token.
+BLAKE2b digest (RFC 7693) of the value in canonical form, one domain for each entity type. Without
+the key a token cannot be turned back by trying values; with a few million values two may share one.
 """
 
 from __future__ import annotations
