@@ -48,7 +48,7 @@ help:
 	@echo "make setup            set up only"
 	@echo "make clean            remove what these make, .venv included"
 
-setup: $(STAMPS)/python $(STAMPS)/frontend $(STAMPS)/kernelspec $(STAMPS)/data
+setup: $(STAMPS)/python $(STAMPS)/bytecode $(STAMPS)/frontend $(STAMPS)/kernelspec $(STAMPS)/data
 
 $(STAMPS)/system: .ci/system-packages
 	@mkdir -p $(STAMPS) $(LOGS)
@@ -68,6 +68,11 @@ $(STAMPS)/frontend: $(FRONTEND_SOURCES) | $(STAMPS)/python
 
 $(STAMPS)/kernelspec: kernel_guard/cloister/sidecar/kernelspec.py | $(STAMPS)/python
 	@$(call quietly,kernelspec,$(VENV)/bin/python -m cloister.sidecar.kernelspec --sys-prefix)
+	@touch $@
+
+# A kernel cannot write beside the sources, so without this it would compile them at each start.
+$(STAMPS)/bytecode: $(shell find kernel_guard dp extension/cloister_lab -name '*.py') | $(STAMPS)/python
+	@$(VENV)/bin/python -m compileall -q kernel_guard dp extension/cloister_lab
 	@touch $@
 
 $(STAMPS)/data: notebooks/make_data.py | $(STAMPS)/python

@@ -7,33 +7,52 @@ it.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import os
-import secrets
 import signal
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cloister.sidecar.kernelprocess import KernelProcess
-from cloister.sidecar.spec import LaunchSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What comes before the kernel's start delays it: everything else is imported when it is needed.
+
+_INNER_PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
 
 
 def main(spec_file: str) -> int:
     """Runs one sidecar and returns its exit status."""
+    with open(spec_file, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs start-up time
+        raw = json.load(file)
+    token, inner_key = os.urandom(32).hex(), os.urandom(32).hex()
+    _write_inner_connection_file(raw, inner_key)
+    kernel = KernelProcess(
+        tuple(raw["command"]),
+        {**raw["environment"], "CLOISTER_TOKEN": token},
+        cwd=raw["cwd"],
+        sandboxed=raw["sandboxed"],
+    )
+    signal.signal(signal.SIGINT, lambda *_: kernel.interrupt())
+    signal.signal(signal.SIGTERM, lambda *_: kernel.kill())
+    return _guard(spec_file, kernel, token, inner_key.encode())
+
+
+def _guard(spec_file: str, kernel: KernelProcess, token: str, inner_key: bytes) -> int:
+    """Runs the guard until the kernel ends; whatever happens, the kernel ends with it."""
+    import logging
+    from pathlib import Path
+
+    from cloister.sidecar.spec import LaunchSpec
+
     logging.basicConfig(
         format="[%(levelname).1s cloister] %(message)s",
         level=os.environ.get("CLOISTER_LOG_LEVEL", "WARNING"),
     )
     spec = LaunchSpec.read(Path(spec_file))
-    token = secrets.token_urlsafe(32)
-    inner_key = _write_inner_connection_file(spec)
-    kernel = KernelProcess(spec, {**spec.environment, "CLOISTER_TOKEN": token})
-    signal.signal(signal.SIGINT, lambda *_: kernel.interrupt())
-    signal.signal(signal.SIGTERM, lambda *_: kernel.kill())
-    outcome: dict[str, Any] = {}
+    outcome: dict[str, object] = {}
     try:
         from cloister.sidecar.sidecar import Sidecar
 
@@ -45,38 +64,31 @@ def main(spec_file: str) -> int:
     finally:
         kernel.kill()
         outcome["kernel_exit_code"] = kernel.exit_code
-        _write_exit(spec, outcome)
+        _write_exit(spec.exit_file, outcome)
     if "error" in outcome:
         logging.getLogger("cloister.sidecar").error("%s", outcome["error"])
         return 70  # EX_SOFTWARE
     return abs(kernel.exit_code or 0) & 0xFF
 
 
-def _write_inner_connection_file(spec: LaunchSpec) -> bytes:
-    from cloister.sidecar import sandbox
-
-    inside = sandbox.INNER_KERNEL_DIR if spec.sandboxed else str(spec.kernel_dir)
-    key = secrets.token_hex(32)
+def _write_inner_connection_file(raw: dict[str, object], key: str) -> None:
     connection = {
         "transport": "ipc",
-        "ip": f"{inside}/s",
-        "shell_port": 1,
-        "iopub_port": 2,
-        "stdin_port": 3,
-        "hb_port": 4,
-        "control_port": 5,
+        "ip": f"{raw['inner_dir']}/s",
+        **{f"{channel}_port": port for channel, port in _INNER_PORTS.items()},
         "key": key,
         "signature_scheme": "hmac-sha256",
         "kernel_name": "cloister",
     }
-    path = spec.kernel_dir / "connection.json"
+    path = f"{raw['launch_dir']}/k/connection.json"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         json.dump(connection, file)
-    return key.encode()
 
 
 def _describe(error: BaseException) -> dict[str, str | None]:
+    from pathlib import Path
+
     from cloister.core.errors import CloisterError
 
     if isinstance(error, CloisterError):
@@ -93,10 +105,12 @@ def _describe(error: BaseException) -> dict[str, str | None]:
     ).as_dict()
 
 
-def _write_exit(spec: LaunchSpec, outcome: dict[str, Any]) -> None:
+def _write_exit(path: Path, outcome: dict[str, object]) -> None:
+    import contextlib
+
     # Where the launch directory is gone, somebody has cleaned up already.
     with contextlib.suppress(OSError):
-        spec.exit_file.write_text(json.dumps(outcome), "utf-8")
+        path.write_text(json.dumps(outcome), "utf-8")
 
 
 if __name__ == "__main__":

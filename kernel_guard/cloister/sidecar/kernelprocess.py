@@ -1,4 +1,7 @@
-"""The kernel's process: started behind the walls, interrupted, watched and ended from outside."""
+"""The kernel's process: started behind the walls, interrupted, watched and ended from outside.
+
+This runs first in a sidecar, while nothing else is imported yet, so it imports little.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,8 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cloister.sidecar import sandbox
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cloister.sidecar.spec import LaunchSpec
+STATUS_FD = 63  # sandbox.STATUS_FD; importing the sandbox here would delay the kernel
 
 
 class KernelProcess:
@@ -25,44 +20,49 @@ class KernelProcess:
     kernel. An interrupt goes to the kernel alone; ending the init ends everything inside.
 
     Args:
-        spec: The launch.
+        command: What to run.
         environment: The kernel's whole environment.
+        cwd: Where to start it; bubblewrap goes there by itself.
+        sandboxed: Whether ``command`` is bubblewrap.
     """
 
-    def __init__(self, spec: LaunchSpec, environment: Mapping[str, str]) -> None:
-        self._sandboxed = spec.sandboxed
+    def __init__(
+        self, command: tuple[str, ...], environment: dict[str, str], *, cwd: str, sandboxed: bool
+    ) -> None:
+        self._sandboxed = sandboxed
         self._init_pid: int | None = None
         self._status = bytearray()
-        log_read, log_write = os.pipe2(os.O_CLOEXEC)
+        self.exit_code: int | None = None
+        self.log_fd, log_write = os.pipe2(os.O_CLOEXEC)
         self._status_fd, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        argv = list(spec.argv)
-        if spec.sandboxed:
-            argv = sandbox.bwrap_command(_plan(spec), argv, status_fd=status_write)
-        self.log_fd = log_read
-        # PDEATHSIG of bubblewrap follows the thread that starts it: this must be the main one.
-        self._process = subprocess.Popen(
-            argv,
-            env=dict(environment),
-            cwd="/" if spec.sandboxed else spec.cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=log_write,
-            stderr=log_write,
-            pass_fds=(status_write,) if spec.sandboxed else (),
-            start_new_session=True,
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        os.chdir("/" if sandboxed else cwd)
+        # bubblewrap dies with the thread that starts it: this must be the main one.
+        self._pid = os.posix_spawnp(
+            command[0],
+            command,
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, null, 0),
+                (os.POSIX_SPAWN_DUP2, log_write, 1),
+                (os.POSIX_SPAWN_DUP2, log_write, 2),
+                (os.POSIX_SPAWN_DUP2, status_write, STATUS_FD),
+            ],
+            setsid=True,
         )
-        self.exit_fd = os.pidfd_open(self._process.pid)
-        os.close(log_write)
-        os.close(status_write)
+        os.chdir("/")
+        self.exit_fd = os.pidfd_open(self._pid)
+        for fd in (log_write, status_write, null):
+            os.close(fd)
 
     def has_exited(self) -> bool:
         """Returns whether the kernel is gone; also drains bubblewrap's status."""
         self._read_status()
-        return self._process.poll() is not None
-
-    @property
-    def exit_code(self) -> int | None:
-        """The exit status, negative for a signal, ``None`` while it runs."""
-        return self._process.returncode
+        if self.exit_code is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self.exit_code = os.waitstatus_to_exitcode(status)
+        return self.exit_code is not None
 
     def interrupt(self) -> None:
         """Sends SIGINT to the kernel, and to nothing else inside."""
@@ -75,7 +75,9 @@ class KernelProcess:
     def kill(self) -> None:
         """Ends the kernel and everything that it started."""
         self._read_status()
-        for pid in (self._init_pid, self._process.pid):
+        if self.exit_code is not None:
+            return  # its pid may be somebody else's by now
+        for pid in (self._init_pid, self._pid):
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -97,28 +99,12 @@ class KernelProcess:
 
     def _kernel_pid(self) -> int | None:
         if not self._sandboxed:
-            return self._process.pid
+            return self._pid
         if self._init_pid is None:
             return None
         try:
-            children = Path(f"/proc/{self._init_pid}/task/{self._init_pid}/children").read_text()
+            with open(f"/proc/{self._init_pid}/task/{self._init_pid}/children") as file:  # noqa: PTH123
+                first = file.read().split()[:1]
         except OSError:
             return None
-        first = children.split()[:1]
         return int(first[0]) if first else None
-
-
-def _plan(spec: LaunchSpec) -> sandbox.SandboxPlan:
-    home = Path(spec.home)
-    workspace = Path(spec.workspace)
-    user_home = Path(os.path.expanduser("~")).resolve()  # noqa: PTH111 - may be unset
-    return sandbox.SandboxPlan(
-        workspace=workspace,
-        cwd=Path(spec.cwd),
-        read_only=sandbox.interpreter_paths(spec.argv[0]),
-        data=tuple(Path(path) for path in spec.data),
-        hidden=sandbox.hidden_paths(workspace, home, Path(spec.run_base), user_home),
-        kernel_dir=spec.kernel_dir,
-        guard_dir=spec.guard_dir,
-        etc_dir=spec.etc_dir,
-    )

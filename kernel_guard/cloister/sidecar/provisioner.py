@@ -159,31 +159,43 @@ class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_cli
         launch_dir = self._run_dir / f"l{self._launches}"
         for directory in (launch_dir, launch_dir / "k", launch_dir / "g"):
             directory.mkdir(mode=0o700)
-        sandbox.write_etc(launch_dir / "e")
         user_home = Path(os.path.expanduser("~")).resolve()  # noqa: PTH111 - may be unset
         cwd = Path(kwargs.get("cwd") or Path.cwd()).resolve()
         root = getattr(getattr(manager, "parent", None), "root_dir", "") or str(cwd)
         workspace = sandbox.choose_workspace(Path(root).resolve(), cwd, home.root, user_home)
         inside = Path(sandbox.INNER_KERNEL_DIR) if sandboxed else launch_dir / "k"
         guard = Path(sandbox.INNER_GUARD_DIR) if sandboxed else launch_dir / "g"
-        argv = tuple(
+        command = [
             part.replace(manager.connection_file, str(inside / "connection.json"))
             for part in kwargs["cmd"]
-        )
-        environment = sandbox.kernel_environment(
-            environ, self.kernel_spec.env, _guard_variables(guard)
-        )
+        ]
+        data = _catalogued_paths(home)
+        if sandboxed:
+            sandbox.write_etc(launch_dir / "e")
+            plan = sandbox.SandboxPlan(
+                workspace=workspace,
+                cwd=cwd,
+                read_only=sandbox.interpreter_paths(command[0]),
+                data=data,
+                hidden=sandbox.hidden_paths(workspace, home.root, run_base(), user_home),
+                kernel_dir=launch_dir / "k",
+                guard_dir=launch_dir / "g",
+                etc_dir=launch_dir / "e",
+            )
+            command = sandbox.bwrap_command(plan, command)
         return LaunchSpec(
             home=str(home.root),
             kernel_id=self.kernel_id,
             connection_file=str(Path(manager.connection_file).resolve()),
-            argv=argv,
-            environment=environment,
+            command=tuple(command),
+            environment=sandbox.kernel_environment(
+                environ, self.kernel_spec.env, _guard_variables(guard)
+            ),
             workspace=str(workspace),
             cwd=str(cwd),
-            data=_catalogued_paths(home),
+            data=tuple(map(str, data)),
+            inner_dir=str(inside),
             launch_dir=str(launch_dir),
-            run_base=str(run_base()),
             sandboxed=sandboxed,
             user=current_user(os.environ, policy),
             notebook=environ.get("JPY_SESSION_NAME") or None,
@@ -199,11 +211,11 @@ def _check_record(home: Home) -> None:
     LineageLog(home, open_keyring(home)).close()
 
 
-def _catalogued_paths(home: Home) -> tuple[str, ...]:
+def _catalogued_paths(home: Home) -> tuple[Path, ...]:
     """Returns the files of the catalogue: kernels may read them, and their values are indexed."""
     from cloister.store.catalog import Catalog
 
-    return tuple(str(path) for dataset in Catalog(home).list() for path in dataset.files())
+    return tuple(path for dataset in Catalog(home).list() for path in dataset.files())
 
 
 def _guard_variables(guard: Path) -> dict[str, str]:
@@ -215,6 +227,8 @@ def _guard_variables(guard: Path) -> dict[str, str]:
         "no_proxy": "",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
+    if user_site := sandbox.user_site_directory():
+        variables["PYTHONUSERBASE"] = str(user_site.parents[2])  # HOME is another one inside
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         variables |= {name: proxy, name.lower(): proxy}
     return variables

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 INNER_KERNEL_DIR = "/run/cloister/kernel"
 INNER_GUARD_DIR = "/run/cloister/guard"
 INNER_HOME = "/home/cloister"
+STATUS_FD = 63
 
 _SYSTEM_DIRS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SYSTEM_FILES = (
@@ -165,18 +166,15 @@ def _system_mounts() -> list[str]:
     return mounts
 
 
-def bwrap_command(
-    plan: SandboxPlan, argv: Sequence[str], *, status_fd: int, bwrap: str | None = None
-) -> list[str]:
+def bwrap_command(plan: SandboxPlan, argv: Sequence[str], *, bwrap: str | None = None) -> list[str]:
     """Returns the command line that runs ``argv`` behind the walls of ``plan``.
 
     The environment is not part of it: pass a clean one to the process, so that no secret shows in
-    the process list.
+    the process list. Bubblewrap writes its JSON status to file descriptor :data:`STATUS_FD`.
 
     Args:
         plan: What the kernel sees.
         argv: The kernel's own command line.
-        status_fd: Inherited file descriptor that gets bubblewrap's JSON status.
         bwrap: Path of the binary; found on ``PATH`` when left out.
 
     Raises:
@@ -185,7 +183,8 @@ def bwrap_command(
     binary = bwrap or shutil.which("bwrap")
     if binary is None:
         raise SandboxUnavailable("bubblewrap is not installed.", remedy=_INSTALL_BUBBLEWRAP + ".")
-    command = [binary, *_NAMESPACES, "--json-status-fd", str(status_fd), *_system_mounts()]
+    command = [binary, *_NAMESPACES, "--json-status-fd", str(STATUS_FD)]
+    command += _system_mounts()
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/home"]  # noqa: S108 - inside
     command += ["--dir", INNER_HOME]
     for device in _gpu_devices():
@@ -251,20 +250,23 @@ def kernel_environment(
 
 
 def interpreter_paths(argv0: str) -> tuple[Path, ...]:
-    """Returns what a Python kernel needs to read: its prefixes and its import path.
+    """Returns what a Python kernel needs to read: its prefixes and where its packages lie.
+
+    Not ``sys.path``: that of the process that starts the kernel begins with the directory of its
+    script, which may be somebody's home.
 
     Args:
-        argv0: The kernel's interpreter. Where it is the one running now, ``sys.path`` is exact;
-            for another environment its prefix and base prefix are taken.
+        argv0: The kernel's interpreter; the one running now if it is no absolute path.
     """
-    paths: list[Path] = []
     interpreter = Path(argv0)
-    if interpreter.is_absolute() and interpreter.parent != Path(sys.executable).parent:
-        prefix = interpreter.parent.parent
-        paths += [prefix, *_base_prefix(prefix)]
-    else:
-        paths += [Path(sys.prefix), Path(sys.base_prefix)]
-        paths += [Path(entry) for entry in sys.path if entry and Path(entry).is_dir()]
+    prefix = interpreter.parent.parent if interpreter.is_absolute() else Path(sys.prefix)
+    paths = [prefix, *_base_prefix(prefix)]
+    if user_site := user_site_directory():
+        paths.append(user_site)
+    for directory in (*prefix.glob("lib/python3*/site-packages"), *filter(None, [user_site])):
+        paths += _path_entries(directory)
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths += [Path(entry) for entry in entries if Path(entry).is_absolute()]
     system = [Path(name) for name in _SYSTEM_DIRS]
     unique: list[Path] = []
     for path in dict.fromkeys(p for raw in paths for p in (raw, raw.resolve())):
@@ -272,6 +274,14 @@ def interpreter_paths(argv0: str) -> tuple[Path, ...]:
         if not covered and path != Path("/"):
             unique.append(path)
     return tuple(unique)
+
+
+def user_site_directory() -> Path | None:
+    """Returns the account's own package directory if this interpreter uses it."""
+    import site
+
+    directory = Path(site.getusersitepackages())
+    return directory if site.ENABLE_USER_SITE and directory.is_dir() else None
 
 
 def _base_prefix(prefix: Path) -> list[Path]:
@@ -283,6 +293,15 @@ def _base_prefix(prefix: Path) -> list[Path]:
         if key.strip() == "home":
             return [Path(value.strip()).parent]
     return []
+
+
+def _path_entries(site_packages: Path) -> list[Path]:
+    """Returns the directories that ``.pth`` files add: packages installed in editable mode."""
+    entries: list[Path] = []
+    for file in sorted(site_packages.glob("*.pth")):
+        lines = file.read_text("utf-8", "replace").splitlines()
+        entries += [path for line in lines if (path := Path(line.strip())).is_absolute()]
+    return [path for path in entries if path.is_dir()]
 
 
 def choose_workspace(root: Path, cwd: Path, home: Path, user_home: Path) -> Path:

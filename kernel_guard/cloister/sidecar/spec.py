@@ -16,14 +16,13 @@ class LaunchSpec:
         home: ``CLOISTER_HOME``.
         kernel_id: Jupyter's id of the kernel.
         connection_file: The front connection file that clients read.
-        argv: The kernel's own command line; ``inner_connection_file`` stands in it where the front
-            one stood.
+        command: What to run: the kernel's command line behind bubblewrap's, or alone.
         environment: Variables that the kernel gets; nothing else reaches it.
         workspace: Writable directory.
         cwd: Where the kernel starts.
         data: Catalogued files that the kernel may read.
+        inner_dir: Where the kernel sees its own directory.
         launch_dir: Private directory of this launch: sockets and files for the sandbox.
-        run_base: Directory that holds all launches; hidden from every kernel.
         sandboxed: Whether bubblewrap stands; ``False`` only where the policy makes it optional.
         user: Whose kernel it is.
         notebook: The path that Jupyter Server names, or ``None``.
@@ -33,13 +32,13 @@ class LaunchSpec:
     home: str
     kernel_id: str
     connection_file: str
-    argv: tuple[str, ...]
+    command: tuple[str, ...]
     environment: dict[str, str]
     workspace: str
     cwd: str
     data: tuple[str, ...]
+    inner_dir: str
     launch_dir: str
-    run_base: str
     sandboxed: bool
     user: str
     notebook: str | None
@@ -54,11 +53,6 @@ class LaunchSpec:
     def guard_dir(self) -> Path:
         """Read by the kernel: the broker's and the proxy's sockets."""
         return Path(self.launch_dir) / "g"
-
-    @property
-    def etc_dir(self) -> Path:
-        """Read by the kernel: its ``passwd``, ``group`` and ``hosts``."""
-        return Path(self.launch_dir) / "e"
 
     @property
     def exit_file(self) -> Path:
@@ -80,4 +74,4 @@ class LaunchSpec:
     def read(cls, path: Path) -> LaunchSpec:
         """Reads what :meth:`write` wrote."""
         data = json.loads(path.read_text("utf-8"))
-        return cls(**{**data, "argv": tuple(data["argv"]), "data": tuple(data["data"])})
+        return cls(**{**data, "command": tuple(data["command"]), "data": tuple(data["data"])})
