@@ -11,7 +11,7 @@ Privacy:
     al. 2022, arXiv:2207.04380) as implemented by dp-accounting. Noise drawn in floating point is
     not covered by any of these proofs.
 
-The second opinion, Opacus' accountants, is in :mod:`cloister_dp.training.prv`,
+The second opinion, Opacus' accountants, is in :mod:`cloister_dp.training.opacus_accounting`,
 because importing Opacus imports torch.
 """
 
@@ -165,6 +165,7 @@ def check_agreement(first: float, second: float) -> None:
         )
 
 
+@lru_cache(maxsize=64)
 def _least_noise(epsilon: float, delta: float, schedule: Schedule) -> float:
     """Bisects in the logarithm, because epsilon falls when noise grows."""
 

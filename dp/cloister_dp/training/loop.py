@@ -99,6 +99,23 @@ class Trainer:
         epochs = plan.schedule.steps // plan.steps_per_epoch
         stride = -(-epochs // _MOST_MARKS)
         batches = self._batches()
+        with warnings.catch_warnings():
+            # Torch, about inputs that need no gradient; nobody could act on it.
+            warnings.filterwarnings("ignore", "Full backward hook is firing")
+            self._run_epochs(epochs, stride, batches, spending, progress)
+        done = sum(steps for _, _, steps in self._engine.accountant.history)
+        if done != plan.schedule.steps:
+            raise ModelUnsuitable("Opacus counted another number of steps than were planned.")
+
+    def _run_epochs(
+        self,
+        epochs: int,
+        stride: int,
+        batches: Iterator[Any],
+        spending: Spending,
+        progress: Progress,
+    ) -> None:
+        plan = self._plan
         for epoch in range(1, epochs + 1):
             spending.begin(epoch * plan.steps_per_epoch)
             losses = torch.zeros((), device=self._device)
@@ -111,9 +128,6 @@ class Trainer:
             self.last_loss = self._mean(losses, plan.steps_per_epoch)
             if epoch % stride == 0 or epoch == epochs:
                 self._mark(epoch)
-        done = sum(steps for _, _, steps in self._engine.accountant.history)
-        if done != plan.schedule.steps:
-            raise ModelUnsuitable("Opacus counted another number of steps than were planned.")
 
     def trained_model(self) -> nn.Module:
         """Returns a plain copy of the model with the trained weights, in evaluation mode."""

@@ -22,7 +22,7 @@ from cloister_dp.accounting import (
     epsilon_spent,
 )
 from cloister_dp.errors import PrivacyParameterInvalid
-from cloister_dp.training.prv import (
+from cloister_dp.training.opacus_accounting import (
     AccountantName,
     accountant_label,
     check_accountant,
@@ -75,7 +75,7 @@ class Plan:
         return epsilon_spent(self.noise_multiplier, self.schedule.sample_rate, done, self.delta)
 
     def epsilon_to_charge(self, steps: int) -> float:
-        """Returns the larger epsilon of both accountants for the first steps, at most the target."""
+        """Returns both accountants' larger epsilon of the first steps, at most the target."""
         done = min(steps, self.schedule.steps)
         second = opacus_epsilon(
             self.noise_multiplier, self.schedule.sample_rate, done, self.delta, self.accountant

@@ -59,17 +59,17 @@ class TrainResult:
         return self.features.inputs(frame)
 
     def _facts(self) -> list[tuple[str, str]]:
+        mechanism = (
+            f"DP-SGD: noise multiplier {self.noise_multiplier:.4g}, sample rate"
+            f" {self.sample_rate:.4g}, {self.steps} steps, gradient norm {self.max_grad_norm:g}"
+        )
         facts = [
             (
                 "privacy",
                 f"ε = {self.epsilon:.4g}, δ = {self.delta:g}, for one row added or removed",
             ),
             ("charged to", f"{self.dataset} (reservation {self.reservation})"),
-            (
-                "mechanism",
-                f"DP-SGD: noise {self.noise_multiplier:.4g}, sample rate {self.sample_rate:.4g},"
-                f" {self.steps} steps, gradient norm {self.max_grad_norm:g}",
-            ),
+            ("mechanism", mechanism),
             ("accountant", self.accountant),
         ]
         if self.loss is not None:

@@ -16,10 +16,10 @@ from cloister_dp.tracking import autologging_disabled, log_run
 from cloister_dp.training.examples import check_source
 from cloister_dp.training.loop import Trainer
 from cloister_dp.training.losses import RowLoss, wants_numbers
+from cloister_dp.training.opacus_accounting import accountant_label
 from cloister_dp.training.plan import make_plan
 from cloister_dp.training.probe import check_layers, check_model, structure_of
 from cloister_dp.training.progress import make_progress
-from cloister_dp.training.prv import accountant_label
 from cloister_dp.training.result import TrainResult
 
 if TYPE_CHECKING:
