@@ -194,6 +194,71 @@ class TestMaskedChannels:
         assert SSN not in repr(variables)
 
 
+class TestInteraction:
+    def test_a_widget_talks_both_ways(self, module_kernel):
+        result = module_kernel.run(
+            "from ipywidgets import IntSlider\n"
+            "slider = IntSlider(3)\n"
+            "slider.observe(lambda c: print('moved to', c['new']), 'value')\n"
+            "slider"
+        )
+        view = next(c["data"] for kind, c in result.messages if kind == "execute_result")
+        comm_id = view["application/vnd.jupyter.widget-view+json"]["model_id"]
+        client = module_kernel.client
+        client.shell_channel.send(
+            client.session.msg(
+                "comm_msg",
+                {
+                    "comm_id": comm_id,
+                    "data": {"method": "update", "state": {"value": 42}, "buffer_paths": []},
+                },
+            )
+        )
+        assert _wait_for(client, "stream", lambda c: True)["text"] == "moved to 42\n"
+        assert module_kernel.run("slider.value").text == "42"
+
+    def test_the_debugger_stops_at_a_breakpoint_and_shows_masked_values(self, start_kernel):
+        kernel = start_kernel()
+        client = kernel.client
+        sequence = iter(range(1, 100))
+
+        def debug(command, **arguments):
+            message = client.session.msg(
+                "debug_request",
+                {
+                    "type": "request",
+                    "seq": next(sequence),
+                    "command": command,
+                    "arguments": arguments,
+                },
+            )
+            client.control_channel.send(message)
+            while True:
+                reply = client.get_control_msg(timeout=30)
+                if reply["parent_header"]["msg_id"] == message["header"]["msg_id"]:
+                    return reply["content"]
+
+        assert debug("initialize", clientID="t", adapterID="")["success"]
+        assert debug("attach")["success"]
+        code = f"def f():\n    value = '{SSN[:5]}' + '{SSN[5:]}'\n    return value\nf()"
+        path = debug("dumpCell", code=code)["body"]["sourcePath"]
+        debug("setBreakpoints", source={"path": path}, breakpoints=[{"line": 3}])
+        debug("configurationDone")
+        client.execute(code)
+        stopped = _wait_for(client, "debug_event", lambda c: c["event"] == "stopped")
+        thread = stopped["body"]["threadId"]
+        frame = debug("stackTrace", threadId=thread)["body"]["stackFrames"][0]["id"]
+        scope = debug("scopes", frameId=frame)["body"]["scopes"][0]["variablesReference"]
+        variables = debug("variables", variablesReference=scope)["body"]["variables"]
+        assert [v["name"] for v in variables if v["name"] == "value"] == ["value"]
+        assert SSN not in repr(variables)
+        assert "US_SSN~" in repr(variables)
+        evaluated = debug("evaluate", expression="value", frameId=frame, context="repl")
+        assert SSN not in repr(evaluated)
+        debug("continue", threadId=thread)
+        assert client.get_shell_msg(timeout=20)["content"]["status"] == "ok"
+
+
 class TestForgery:
     def test_a_reply_to_nobody_is_dropped_and_the_kernel_goes_on(self, module_kernel):
         result = module_kernel.run(
