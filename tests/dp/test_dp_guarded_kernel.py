@@ -1,9 +1,8 @@
-"""Private computations as a user runs them: a catalogued file, a guarded kernel, the real ledger."""
+"""Private computations as a user runs them: a catalogued file and a real guarded kernel."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,20 +60,17 @@ def spent(home: Path) -> dict[str, float]:
 
 
 def test_statistics_and_training_are_charged_to_the_dataset_that_was_read(kernel, home, workspace):
-    mean = float(
-        ok(
-            kernel,
-            "old = df[df['days'] > 3]\nprint(dp.mean(df['age'], bounds=(0, 120), epsilon=0.5))",
-        )
-    )
+    ok(kernel, "old = df[df['days'] > 3]")
+    mean = float(ok(kernel, "print(dp.mean(df['age'], bounds=(0, 120), epsilon=0.5))"))
     assert 40 < mean < 75
     ok(kernel, "dp.count(old, epsilon=0.25)")
     assert spent(home) == {"patients": 0.75}
     shown = ok(
         kernel,
         "import torch\n"
-        "result = dp.train(torch.nn.Linear(2, 1), df, target='readmitted', features=['age', 'days'],"
-        " bounds={'age': (0, 120), 'days': (0, 30)}, epsilon=1, delta=1e-6, epochs=2, batch_size=100)\n"
+        "result = dp.train(torch.nn.Linear(2, 1), df, target='readmitted',"
+        " features=['age', 'days'], bounds={'age': (0, 120), 'days': (0, 30)},"
+        " epsilon=1, delta=1e-6, epochs=2, batch_size=100)\n"
         "print(result.run_id, result.epsilon)",
     )
     assert "patients: this training reserves ε 1" in shown
@@ -121,7 +117,7 @@ def test_an_interrupted_training_is_charged_for_the_steps_it_ran(kernel, home):
             if rows and rows[0]["epsilon_reserved"]:
                 break
             threading.Event().wait(0.2)
-        threading.Event().wait(6)
+        threading.Event().wait(4)
         kernel.manager.interrupt_kernel()
 
     watcher = threading.Thread(target=interrupt_when_it_trains)
@@ -137,14 +133,6 @@ def test_an_interrupted_training_is_charged_for_the_steps_it_ran(kernel, home):
 
 
 def test_importing_costs_nothing_and_needs_no_torch():
-    code = (
-        "import sys, cloister_dp; print(sorted({'torch', 'pandas', 'mlflow'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=dict(os.environ),
-    )
-    assert done.stdout.strip() == "[]"
+    code = "import sys, cloister_dp; print({'torch', 'pandas', 'mlflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
