@@ -15,13 +15,15 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from cloister_dp.datasets import column_notes, identifies_people
-from cloister_dp.errors import ColumnRefused, DataUnsuitable, PrivacyParameterInvalid
+from cloister_dp.errors import (
+    ColumnRefused,
+    DataUnsuitable,
+    PrivacyParameterInvalid,
+    PublicInputMissing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-#: Features without bounds have been scaled by the caller; this is where they are cut off.
-UNSCALED_LIMIT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class FeatureSpec:
 
     Attributes:
         columns: In the order of the inputs.
-        bounds: Public bounds by column; these columns are scaled to [-1, 1].
+        bounds: Public bounds of every column, which is clipped and scaled to [-1, 1].
     """
 
     columns: tuple[str, ...]
@@ -42,10 +44,10 @@ class FeatureSpec:
 
     def _column(self, frame: Any, name: str) -> torch.Tensor:
         numbers = torch.from_numpy(frame[name].to_numpy(dtype="float64", na_value=math.nan).copy())
-        low, high = self.bounds.get(name, (-UNSCALED_LIMIT, UNSCALED_LIMIT))
+        low, high = self.bounds[name]
         middle, half = (low + high) / 2, (high - low) / 2
         clipped = numbers.nan_to_num(nan=middle, posinf=high, neginf=low).clamp(low, high)
-        return ((clipped - middle) / half if name in self.bounds else clipped).float()
+        return ((clipped - middle) / half).float()
 
 
 class TensorRows(Dataset[Any]):  # type: ignore[misc] # torch is skipped by the type checker
@@ -122,6 +124,7 @@ def check_source(
 
     Raises:
         ColumnRefused: A column identifies people, is missing or holds no numbers.
+        PublicInputMissing: A feature that is a number has no bounds.
         DataUnsuitable: The data is of another kind.
         PrivacyParameterInvalid: Bounds are not two ascending numbers.
     """
@@ -150,14 +153,7 @@ def check_source(
             remedy="Pass features=[...].",
         )
     _refuse_identifiers(data, chosen, target)
-    for name in chosen:
-        if data[name].dtype.kind not in "iufb":
-            raise ColumnRefused(
-                f"Column {name!r} holds no numbers.",
-                remedy=f"Leave it out with features=[...], or encode it by public categories:"
-                f" (df[{name!r}] == 'A').astype(int) for each.",
-            )
-    scaled = _check_bounds(bounds or {}, {*chosen, target})
+    scaled = _scales(data, chosen, _check_bounds(bounds or {}, {*names}))
     kind = data[target].dtype.kind
     if classes is None and kind not in "iufb":
         raise ColumnRefused(
@@ -168,7 +164,7 @@ def check_source(
     return Source(
         data,
         len(data),
-        FeatureSpec(tuple(chosen), {n: b for n, b in scaled.items() if n != target}),
+        FeatureSpec(tuple(chosen), {name: scaled[name] for name in chosen}),
         target,
         None if classes is None else _check_classes(classes),
         is_number=classes is None and (wants_numbers or kind == "f"),
@@ -204,6 +200,30 @@ def _refuse_identifiers(data: Any, chosen: list[str], target: str) -> None:
             )
 
 
+def _scales(
+    data: Any, chosen: list[str], bounds: dict[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """Returns the bounds with those of boolean features, which need none."""
+    found = dict(bounds)
+    for name in chosen:
+        if data[name].dtype.kind not in "iufb":
+            raise ColumnRefused(
+                f"Column {name!r} holds no numbers.",
+                remedy=f"Leave it out with features=[...], or encode it by public categories:"
+                f" (df[{name!r}] == 'A').astype(int) for each.",
+            )
+        if data[name].dtype.kind == "b":
+            found.setdefault(name, (0.0, 1.0))
+        elif name not in found:
+            raise PublicInputMissing(
+                f"Feature {name!r} has no bounds, and a scale read off the data would be a release"
+                " of its own.",
+                remedy=f"Pass bounds={{{name!r}: (low, high)}}, named without looking at the data,"
+                " or leave the feature out.",
+            )
+    return found
+
+
 def _check_bounds(
     bounds: Mapping[str, tuple[float, float]], names: set[str]
 ) -> dict[str, tuple[float, float]]:
@@ -211,7 +231,7 @@ def _check_bounds(
     for name, (low, high) in bounds.items():
         if name not in names:
             raise ColumnRefused(
-                f"There are bounds for {name!r}, which is neither feature nor target.",
+                f"There are bounds for {name!r}, which is no column.",
                 remedy="Check the names in bounds.",
             )
         if not (math.isfinite(low) and math.isfinite(high) and low < high):

@@ -42,7 +42,7 @@ def train(
     classes: Sequence[Any] | None = None,
     epsilon: float,
     delta: float,
-    epochs: int = 10,
+    epochs: int = 5,
     batch_size: int = 256,
     max_grad_norm: float = 1.0,
     lr: float = 0.01,
@@ -75,9 +75,8 @@ def train(
         data: A pandas frame, or a torch dataset of ``(input, target)`` pairs with a length.
         target: Column to predict, for a frame. Whole numbers and booleans are classes.
         features: Columns to learn from; all others when left out.
-        bounds: Public ``{column: (low, high)}``. Features with bounds are clipped and scaled to
-            [-1, 1]; those without must be scaled already and are cut off at 10. A numeric target
-            with bounds is clipped.
+        bounds: Public ``{column: (low, high)}`` of every feature that is a number; features are
+            clipped and scaled to [-1, 1]. A numeric target with bounds is clipped.
         classes: Public classes of the target, in the order of the model's outputs.
         epsilon: Above 0.
         delta: Below ``1 / rows``.
