@@ -46,7 +46,6 @@ def test_finds(name, values, entity_type):
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("email", ["SKING", "NKOCHHAR"] * 20),
         ("name", ["4711", "4712"] * 20),
         ("product_name", ["Chai", "Chang"] * 20),
         ("filename", ["a.csv", "b.csv"] * 20),

@@ -79,7 +79,7 @@ def test_masks_a_table_by_its_findings():
     assert out["ssn"][1] is None
     assert out["age"] == [1, 2, 3]
     assert "555-2671" not in out["note"][0]
-    assert out["note"][0].startswith("call her at PHONE_NUMBER~")
+    assert out["note"][0].startswith("FREE_TEXT~"), "prose may name people, so it goes whole"
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow", "jsonl"])
