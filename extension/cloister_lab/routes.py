@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from jupyter_server.utils import url_path_join
 
+from cloister_lab.browser import HEADER, restrict_pages
 from cloister_lab.handlers import (
     CloisterHandler,
     ExecutionsHandler,
@@ -29,12 +30,14 @@ ROUTES: Final[tuple[tuple[str, type[CloisterHandler]], ...]] = (
 
 
 def load_extension(serverapp: ServerApp) -> None:
-    """Makes the default home and adds the routes to a running server.
+    """Makes the default home, restricts pages and adds the routes to a running server.
 
     A home or policy that is not usable does not stop the server; ``status`` says what is wrong.
     """
     workspace = Workspace(os.environ)
     workspace.prepare()
+    if not restrict_pages(serverapp.web_app.settings):
+        serverapp.log.warning("Cloister: the server's own %s stays in force", HEADER)
     base_url = serverapp.web_app.settings["base_url"]
     serverapp.web_app.add_handlers(
         ".*$",

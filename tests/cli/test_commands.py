@@ -255,7 +255,7 @@ def test_doctor_says_what_holds_and_what_does_not(call, home):
     by_id = {g["id"]: g for g in report["guarantees"]}
     assert report["mode"] == "guard"
     assert list(by_id) == ["sandbox", "network", "home-private", "policy", "record",
-                           "kernelspec", "lab-extension", "identity"]  # fmt: skip
+                           "kernelspec", "lab-extension", "identity", "account"]  # fmt: skip
     assert all(set(g) == {"id", "holds", "why", "fix"} for g in report["guarantees"])
     for name in ("home-private", "policy", "record"):
         assert by_id[name]["holds"], by_id[name]
@@ -386,3 +386,18 @@ def test_lab_hands_over_to_jupyterlab(home):
     done = program("lab", "--version", CLOISTER_HOME=str(home.root))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()[0].isdigit()
+
+
+def test_lab_does_not_start_on_settings_that_a_kernel_may_have_written(tmp_path, monkeypatch):
+    (tmp_path / "jupyter_server_config.py").write_text("raise SystemExit('ran outside')\n")
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("cloister"), "lab", "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CLOISTER_HOME": str(tmp_path / "home")},
+    )
+    assert done.returncode in {1, 2}
+    assert "CLO-SETUP-002" in done.stderr
+    assert "ran outside" not in done.stdout + done.stderr

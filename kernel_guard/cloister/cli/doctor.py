@@ -87,6 +87,7 @@ def examine(home: Home) -> list[Guarantee]:
         _guard("kernelspec", _kernelspec),
         _guard("lab-extension", _lab_extension),
         _identity(policy),
+        _account(),
     ]
 
 
@@ -115,6 +116,16 @@ def _home_private(home: Home) -> Guarantee:
 
     open_keyring(home).verifier_line  # noqa: B018 - reads and checks every key
     return _holds("home-private", "only this account reaches policy, keys and store")
+
+
+def _account() -> Guarantee:
+    if os.geteuid() != 0:
+        return _holds("account", "kernels run with the rights of an ordinary account")
+    return _fails(
+        "account",
+        "this is root: inside its walls, a kernel owns every file that root owns",
+        "Run the server under an ordinary account.",
+    )
 
 
 def _sandbox() -> Guarantee:

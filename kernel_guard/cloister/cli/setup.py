@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
@@ -12,6 +13,12 @@ from cloister.cli.output import json_option, print_json, say
 from cloister.cli.workspace import current_home, current_policy
 from cloister.core.errors import CloisterError
 
+_JUPYTER_SETTINGS = (
+    "jupyter_config",
+    "jupyter_server_config",
+    "jupyter_lab_config",
+    "jupyter_notebook_config",
+)
 # An unguarded kernel or a terminal beside guarded ones would be a way around them. Whoever needs
 # one passes the option; whoever administers the machine decides who may.
 _SETTINGS = {
@@ -50,6 +57,23 @@ def init(*, as_json: bool) -> None:
     say("Next        cloister doctor, then cloister lab")
 
 
+def _refuse_planted_settings(directory: Path) -> None:
+    """Refuses to start where Jupyter would load settings that a kernel may have written.
+
+    Jupyter runs ``jupyter_*_config.py`` of the working directory as code, outside every wall, and
+    the working directory is what kernels may write.
+    """
+    for name in _JUPYTER_SETTINGS:
+        for suffix in (".py", ".json"):
+            if (directory / f"{name}{suffix}").exists():
+                raise CloisterError(
+                    f"This directory holds {name}{suffix}, which Jupyter would run outside the "
+                    "sandbox, and a kernel may have written it.",
+                    code="CLO-SETUP-002",
+                    remedy="Read it, then move it to ~/.jupyter or remove it.",
+                )
+
+
 @click.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     add_help_option=False,
@@ -63,6 +87,7 @@ def lab(arguments: tuple[str, ...]) -> None:
             code="CLO-SETUP-001",
             remedy='Run: pip install "cloister[lab,kernel]"',
         )
+    _refuse_planted_settings(Path.cwd())
     home = current_home()
     current_policy(home)  # said here, and not by the first kernel that does not start
     from cloister.sidecar.kernelspec import install

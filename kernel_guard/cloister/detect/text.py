@@ -46,7 +46,7 @@ def find_spans(text: str) -> list[Span]:
     """Returns the sensitive values in ``text``, in order and without overlaps.
 
     Where two rules claim one place the higher score stays, then the longer span. What stands in for
-    a value already (``US_SSN~k3f9x2abqd``, ``[US_SSN]``) is never looked into.
+    a value already (``US_SSN~k3f7x2abqd``, ``[US_SSN]``) is never looked into.
     """
     if len(text) < _SHORTEST_CHARS:
         return []
