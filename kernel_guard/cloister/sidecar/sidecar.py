@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from cloister.store.keys import Keyring, open_keyring
 from cloister.store.lineage import LineageLog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cloister.core.policy import Policy
     from cloister.core.records import Record
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PARENT_CHECK_S = 1.0
+_WORKSPACE_FILES = 200
+_WORKSPACE_FILE_BYTES = 64 * 1024 * 1024
+_WORKSPACE_DEPTH = 4
 _CHANNELS = ("shell", "iopub", "stdin", "hb", "control")
 
 
@@ -165,6 +169,22 @@ class Sidecar:
             )
         finally:
             self._index_ready.set()
+        self._index_workspace()
+
+    def _index_workspace(self) -> None:
+        """Indexes data files of the workspace that nobody has catalogued, as far as that is quick.
+
+        A help, not a guarantee: it runs beside the first cells. What the hooks see being read is
+        indexed before the read returns; what must be known in any case belongs in the catalogue.
+        """
+        for path in islice(_data_files(Path(self._spec.workspace)), _WORKSPACE_FILES):
+            try:
+                if path.stat().st_size <= _WORKSPACE_FILE_BYTES:
+                    self._scanner.scan(path)
+            except CloisterError:
+                continue  # not a table after all
+            except Exception as error:  # noqa: BLE001 - its text may hold data
+                logger.warning("CLO-SCAN-004: %s while scanning a file", type(error).__name__)
 
     def _serve_kernel(self) -> None:
         """Runs the broker and the egress proxy; without them the kernel has no way out at all."""
@@ -232,6 +252,19 @@ class Sidecar:
 
 
 _INNER_PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
+
+
+def _data_files(root: Path) -> Iterator[Path]:
+    """Yields the table files below a directory, hidden and deep directories left out."""
+    from cloister.detect.files import SUFFIXES
+
+    for directory, names, files in os.walk(root):
+        depth = len(Path(directory).relative_to(root).parts)
+        names[:] = [n for n in names if not n.startswith(".")] if depth < _WORKSPACE_DEPTH else []
+        for name in sorted(files):
+            path = Path(directory, name)
+            if path.suffix.lower() in SUFFIXES and not path.is_symlink():
+                yield path
 
 
 def _guarantees(*, walls: bool) -> list[dict[str, object]]:
