@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import secrets
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from cloister_dp.training.progress import Progress
 
 _MOST_MARKS = 50
+
+#: Gradient numbers in a batch below which one thread is faster than several: starting and joining
+#: them costs more than the work, and on a busy machine ten times as much.
+_SMALL_BATCH = 2_000_000
 
 
 class Trainer:
@@ -99,13 +104,24 @@ class Trainer:
         epochs = plan.schedule.steps // plan.steps_per_epoch
         stride = -(-epochs // _MOST_MARKS)
         batches = self._batches()
-        with warnings.catch_warnings():
+        with self._suitable_threads(), warnings.catch_warnings():
             # Torch, about inputs that need no gradient; nobody could act on it.
             warnings.filterwarnings("ignore", "Full backward hook is firing")
             self._run_epochs(epochs, stride, batches, spending, progress)
         done = sum(steps for _, _, steps in self._engine.accountant.history)
         if done != plan.schedule.steps:
             raise ModelUnsuitable("Opacus counted another number of steps than were planned.")
+
+    @contextmanager
+    def _suitable_threads(self) -> Iterator[None]:
+        weights = sum(p.numel() for p in self._optimizer.params)
+        threads: int = torch.get_num_threads()
+        is_small = self._device.type == "cpu" and weights * self._expected_batch < _SMALL_BATCH
+        torch.set_num_threads(1 if is_small else threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
     def _run_epochs(
         self,

@@ -83,20 +83,27 @@ class LineProgress:
 
 
 class WidgetProgress(LineProgress):
-    """An ipywidgets bar that goes away at the end; what stays is a line of text."""
+    """An ipywidgets bar that goes away at the end; what stays is a line of text.
+
+    It comes with the first update, so a training that is refused leaves no empty bar.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         import ipywidgets
-        from IPython.display import display
 
         self._bar: Any = ipywidgets.FloatProgress(min=0.0, max=1.0, description="training")
         self._label: Any = ipywidgets.Label()
         self._box: Any = ipywidgets.HBox([self._bar, self._label])
-        display(self._box)  # type: ignore[no-untyped-call,unused-ignore]
+        self._is_displayed = False
 
     def update(self, share: float, text: str) -> None:
         """Moves the bar."""
+        if not self._is_displayed:
+            from IPython.display import display
+
+            display(self._box)  # type: ignore[no-untyped-call,unused-ignore]
+            self._is_displayed = True
         self._bar.value = share
         self._label.value = text
         self._next_s = time.monotonic() + _LEAST_PAUSE_S
