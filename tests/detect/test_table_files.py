@@ -130,7 +130,7 @@ def test_empty_tables_are_tables(tmp_path, suffix):
         ("t.jsonl", b"219-09-9871 x", "CLO-DETECT-002"),
         ("t.jsonl", b"[1]", "CLO-DETECT-002"),
         ("t.csv", b"a,b\n219-09-9871\n", "CLO-DETECT-002"),
-        ("t.parquet", gzip.compress(b"219-09-9871"), "CLO-DETECT-002"),
+        ("t.parquet", gzip.compress(b"219-09-9871", mtime=0), "CLO-DETECT-002"),
         ("t.csv", None, "CLO-DETECT-003"),
     ],
 )

@@ -254,6 +254,9 @@ class _Classifier:
             return self._found("PHONE_NUMBER", 0.6, "values")
         if self._is_ambiguous and looks.get(NAME_SHAPE, 0) >= DECIDING_SHARE * count:
             return self._found("PERSON", 0.6, "name", "values")
+        whole = self._one_kind_of_span(sample)
+        if whole is not None:
+            return self._found(whole, 0.5, "values")
         # What patterns find inside longer values counts, for instance in JSON kept as text.
         floor = max(floor, self._highest_span(sample))
         if sample.is_nested:
@@ -267,6 +270,19 @@ class _Classifier:
         return ColumnFinding(
             self._name, None, level, free_text=True, confidence=0.7, evidence=("prose",)
         )
+
+    def _one_kind_of_span(self, sample: Sample) -> str | None:
+        """Returns the type if every value of a short column is, as a whole, a span of that type.
+
+        A handful of values is too few for a bound, but nothing else speaks in such a column.
+        """
+        kinds = set()
+        for text in sample.gate[:_PROSE_CELLS]:
+            spans = find_spans(text[:_PROSE_CELL_CHARS])
+            if len(spans) != 1 or spans[0].end - spans[0].start < len(text.strip()):
+                return None
+            kinds.add(spans[0].entity_type)
+        return kinds.pop() if len(kinds) == 1 else None
 
     def _highest_span(self, sample: Sample) -> Level:
         """Returns the highest level of what patterns find in some of the values."""

@@ -75,7 +75,7 @@ _PATH_ARGUMENTS = (
 )
 
 _reading = threading.local()
-_known: dict[tuple[str, int, int], dict[str, ColumnLabel]] = {}
+_known: dict[tuple[str, int, int, int], dict[str, ColumnLabel]] = {}
 _warned: set[str] = set()
 
 
@@ -128,7 +128,8 @@ def _observe_one(path: str, format_name: str | None) -> dict[str, ColumnLabel]:
         status = os.stat(path)  # noqa: PTH116 - runs in audit hooks; pathlib costs more than the call
     except OSError:
         return {}  # the reader reports it
-    key = (os.path.realpath(path), status.st_mtime_ns, status.st_size)
+    # Once a cell: a second cell that reads the same file has read it, too, and its record says so.
+    key = (os.path.realpath(path), status.st_mtime_ns, status.st_size, _cell_number())
     if key in _known:
         return _known[key]
     kind = format_name or _FORMATS.get(os.path.splitext(path)[1].lower(), "")  # noqa: PTH122 - as above
@@ -151,6 +152,13 @@ def _observe_one(path: str, format_name: str | None) -> dict[str, ColumnLabel]:
     _known[key] = labels
     lb.session_names.declare(labels)
     return labels
+
+
+def _cell_number() -> int:
+    """Returns the number of the running cell, 0 outside IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return int(getattr(shell, "execution_count", 0))
 
 
 def _warn_once(error: CloisterError) -> None:

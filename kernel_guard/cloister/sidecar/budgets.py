@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from cloister.core.errors import CloisterError
@@ -49,11 +50,11 @@ class Budgets:
     def rows(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answers ``budget``: one row, or all."""
         name = request.get("dataset")
-        ledger = self._open_ledger()
-        if name is None:
-            return {"rows": ledger.rows(self._policy().budget_for)}
-        dataset = _name(name)
-        return {"rows": [ledger.row(dataset, self._policy().budget_for(dataset))]}
+        with closing(self._open_ledger()) as ledger:
+            if name is None:
+                return {"rows": ledger.rows(self._policy().budget_for)}
+            dataset = _name(name)
+            return {"rows": [ledger.row(dataset, self._policy().budget_for(dataset))]}
 
     def reserve(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answers ``reserve``: the whole cost, before any data is touched."""
@@ -63,15 +64,16 @@ class Budgets:
         event = _event(request.get("event"))
         key = _name(request.get("idempotency_key"))
         policy = self._policy()
-        reservation = self._open_ledger().reserve(
-            dataset,
-            epsilon,
-            delta,
-            event,
-            idempotency_key=key,
-            limit=policy.budget_for(dataset),
-            user=self._user,
-        )
+        with closing(self._open_ledger()) as ledger:
+            reservation = ledger.reserve(
+                dataset,
+                epsilon,
+                delta,
+                event,
+                idempotency_key=key,
+                limit=policy.budget_for(dataset),
+                user=self._user,
+            )
         self._record("budget.reserved", dataset, reservation.id, epsilon, delta)
         return {"reservation": reservation.id}
 
@@ -80,7 +82,8 @@ class Budgets:
         steps = request.get("steps_done")
         if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
             raise BadSpend("steps_done is a whole number, zero or more.")
-        self._open_ledger().checkpoint(_name(request.get("reservation")), steps)
+        with closing(self._open_ledger()) as ledger:
+            ledger.checkpoint(_name(request.get("reservation")), steps)
         return {}
 
     def commit(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -88,14 +91,16 @@ class Budgets:
         reservation = _name(request.get("reservation"))
         epsilon = _number(request.get("epsilon"), "epsilon", least=0.0)
         delta = _number(request.get("delta"), "delta", least=0.0)
-        row = self._open_ledger().commit(reservation, epsilon, delta)
+        with closing(self._open_ledger()) as ledger:
+            row = ledger.commit(reservation, epsilon, delta)
         self._record("budget.committed", str(row["dataset"]), reservation, epsilon, delta)
         return {"row": row}
 
     def refund(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answers ``refund``: only before the first checkpoint."""
         reservation = _name(request.get("reservation"))
-        row = self._open_ledger().refund(reservation)
+        with closing(self._open_ledger()) as ledger:
+            row = ledger.refund(reservation)
         self._record("budget.refunded", str(row["dataset"]), reservation, 0.0, 0.0)
         return {"row": row}
 

@@ -51,7 +51,7 @@ class Refusal(EgressDenied):
             ("Remedy", self.remedy),
         )
         return [
-            *((HEADER_PREFIX + name, quote(text, safe=_READABLE)) for name, text in fields),
+            *((HEADER_PREFIX + name, quote(text.strip(), safe=_READABLE)) for name, text in fields),
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(self.body()))),
             ("Connection", "close"),

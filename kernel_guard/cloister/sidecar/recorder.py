@@ -225,7 +225,7 @@ class Recorder:
         """Joins a read that the hooks report to the running execution."""
         fact = {**fact, "path": self._mask(str(fact["path"]))}  # a file name can hold a value
         with self._lock:
-            execution = self._running.get(self._current or "")
+            execution = self._active()
             if execution is not None and fact not in execution.reads:
                 execution.reads.append(fact)
 
@@ -241,11 +241,19 @@ class Recorder:
         is_allowed = fact.get("decision") == "allow"
         is_end = is_allowed and fact.get("phase") == "closed"  # its begin is noted already
         with self._lock:
-            execution = self._running.get(self._current or "")
+            execution = self._active()
             if execution is not None and not is_end and len(execution.egress) < MOST_EGRESS_FACTS:
                 execution.egress.append(fact)
         kind = "egress.allowed" if is_allowed else "egress.denied"
-        self.append(kind, {"execution_id": self._current, **fact})
+        self.append(kind, {"execution_id": execution.id if execution else None, **fact})
+
+    def _active(self) -> Execution | None:
+        """Returns the execution that a fact from the kernel belongs to; call it with the lock.
+
+        The kernel's busy status may still be on its way: then it is the one that waits longest.
+        """
+        current = self._running.get(self._current or "")
+        return current or next(iter(self._running.values()), None)
 
     def finish(self, msg_id: str, status: str, execution_count: int | None) -> None:
         """Makes the result of an execution durable.

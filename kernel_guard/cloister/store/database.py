@@ -7,6 +7,7 @@ four refusals, each with its code and what to do about it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -44,8 +45,12 @@ def connect(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Co
     Raises:
         sqlite3.Error, OSError: See :func:`unavailable`.
     """
-    # SQLite would use the umask; its -wal and -shm files copy the mode of this one.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE))
+    # SQLite would use the umask; its -wal and -shm files copy the mode of this one. Only a new file
+    # may be opened here: closing any descriptor of an open database drops this process's POSIX
+    # locks on it, and then another process can take the -wal away ("How To Corrupt", sqlite.org).
+    with contextlib.suppress(FileExistsError):
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        os.close(os.open(path, flags, PRIVATE_FILE))
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, timeout=busy_timeout_ms / 1000
     )
