@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from ipykernel.kernelapp import IPKernelApp
 
 _log = logging.getLogger(__name__)
+
+_TABLE_LIBRARIES = {"pandas", "polars"}
 
 
 class GuardedKernelApp(IPKernelApp):  # type: ignore[misc]
@@ -28,6 +31,8 @@ def register(shell: Any) -> None:
         return
 
     def after_cell(_result: Any) -> None:
+        if not _TABLE_LIBRARIES & sys.modules.keys():
+            return  # there can be no table yet, and what follows costs the first cell 20 ms
         from cloister.hooks.observe import observe_namespace
 
         hidden = shell.user_ns_hidden
