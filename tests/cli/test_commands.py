@@ -14,7 +14,7 @@ from cloister.store.home import Home, ensure_home
 from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog
 
-HOST_RULE = "version: 1\nname: lab\negress: {allow: [{host: pypi.org}]}\n"
+HOST_RULE = "version: 1\nname: lab\negress: {allow: [{host: hub.example.net}]}\n"
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_policy_explain_names_the_rule(call, tmp_path):
     assert call("policy", "explain", "--column", "x", "--host", "y")[0] == 2
     (tmp_path / "new.yaml").write_text(HOST_RULE)
     call("policy", "apply", "new.yaml")
-    assert call("policy", "explain", "--host", "pypi.org")[1]["rule"] == "egress.allow[0]"
+    assert call("policy", "explain", "--host", "hub.example.net")[1]["rule"] == "egress.allow[0]"
 
 
 def test_catalog_commands(call, say, tmp_path):

@@ -18,7 +18,7 @@ def make_policy(**data):
 ALLOWING = make_policy(
     egress={
         "allow": [
-            {"host": "pypi.org"},
+            {"host": "hub.example.net"},
             {"host": "*.Example.org", "ports": [80, 443], "reason": "partners"},
         ]
     }
@@ -28,8 +28,8 @@ ALLOWING = make_policy(
 @pytest.mark.parametrize(
     ("host", "port", "rule"),
     [
-        ("pypi.org", 443, "egress.allow[0]"),
-        ("PyPI.org.", 443, "egress.allow[0]"),
+        ("hub.example.net", 443, "egress.allow[0]"),
+        ("Hub.Example.NET.", 443, "egress.allow[0]"),
         ("api.example.org", 80, "egress.allow[1]"),
     ],
 )
@@ -41,10 +41,10 @@ def test_allows_what_a_rule_covers(host, port, rule):
 @pytest.mark.parametrize(
     ("host", "port"),
     [
-        ("pypi.org", 80),
+        ("hub.example.net", 80),
         ("example.org", 443),
-        ("pypi.org.evil.net", 443),
-        ("evilpypi.org", 443),
+        ("hub.example.net.evil.net", 443),
+        ("evilhub.example.net", 443),
         ("127.0.0.1", 443),
     ],
 )

@@ -19,7 +19,7 @@ def recorded(lab_server):
     """A server with a record of two kernels."""
     home = lab_server.home
     read = {
-        "path": "/work/data/patients.csv",
+        "path": "/srv/data/patients.csv",
         "dataset": "patients",
         "format": "csv",
         "attested_by": "kernel",
@@ -57,7 +57,7 @@ def recorded(lab_server):
             reads=[
                 {
                     **read,
-                    "path": "/work/data/a-rather-long-name-of-claims-2026.parquet",
+                    "path": "/srv/data/a-rather-long-name-of-claims-2026.parquet",
                     "dataset": None,
                 }
             ],
