@@ -1,0 +1,85 @@
+"""The way out of a real guarded kernel: closed by default, open for what the policy names."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from cloister.store.home import Home, ensure_home
+from cloister.store.lineage_reader import LineageReader
+
+
+@pytest.fixture
+def listener():
+    """A server on loopback that notes who asks."""
+    heard = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            heard.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port, heard
+    server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import requests; requests.get(url)",
+        "import urllib.request; urllib.request.urlopen(url)",
+        "import requests; s = requests.Session(); s.trust_env = False; s.get(url, timeout=3)",
+        "import socket; socket.create_connection(('192.0.2.1', 80), timeout=3)",
+        "import socket; socket.getaddrinfo('example.org', 80)",
+        "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x',"
+        " ('192.0.2.1', 53))",
+    ],
+)
+def test_nothing_gets_out_unless_the_policy_allows_it(module_kernel, listener, code):
+    port, heard = listener
+    result = module_kernel.run(f"url = 'http://127.0.0.1:{port}/secret'\n{code}")
+    assert result.status == "error"
+    assert heard == []
+
+
+def test_curl_gets_the_reason_and_nothing_else(module_kernel, listener):
+    port, heard = listener
+    result = module_kernel.run(
+        "import subprocess\n"
+        f"print(subprocess.run(['curl', '-sS', 'http://127.0.0.1:{port}/'],"
+        " capture_output=True, text=True).stdout)\n"
+        f"print(subprocess.run(['curl', '-sS', '--noproxy', '*', 'http://127.0.0.1:{port}/'],"
+        " capture_output=True, text=True).returncode)"
+    )
+    assert "CLO-EGRESS-001" in result.text
+    assert result.text.splitlines()[-1] == "7"
+    assert heard == []
+
+
+def test_an_allowed_host_answers_and_both_are_recorded(start_kernel, home, listener):
+    port, heard = listener
+    ensure_home(Home(home))
+    (home / "policy.yaml").write_text(
+        f"version: 1\negress: {{allow: [{{host: 127.0.0.1, ports: [{port}], reason: test}}]}}\n"
+    )
+    kernel = start_kernel()
+    allowed = kernel.run(f"import requests; requests.get('http://127.0.0.1:{port}/a').text")
+    assert allowed.text == "'hello'"
+    assert heard == ["/a"]
+    denied = kernel.run(f"requests.get('http://127.0.0.1:{port + 1}/b')")
+    assert denied.reply["ename"] == "EgressDenied"
+    assert "egress.default" in denied.reply["evalue"]
+    with LineageReader(Home(home)) as reader:
+        latest, first = reader.executions(limit=2)
+    assert first["egress"][0]["decision"] == "allow"
+    assert first["egress"][0]["rule"] == "egress.allow[0]"
+    assert latest["egress"][0]["decision"] == "block"
