@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -73,6 +74,8 @@ def test_a_rendered_output_reaches_no_other_host(lab_server, page, listener):
     }
     (lab_server.root / "rendered.ipynb").write_text(json.dumps(notebook))
     open_lab(page, lab_server, "rendered.ipynb")
+    item = page.get_by_role("button", name=re.compile("^Cloister: .*Open the panel"))
+    expect(item).to_have_text("Guarded", timeout=START_MS)  # keys before that are lost
     page.locator(".jp-Cell .cm-content").first.click(timeout=START_MS)
     page.keyboard.press("Shift+Enter")
     expect(page.locator("#rendered")).to_be_visible(timeout=START_MS)

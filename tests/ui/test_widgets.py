@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from labpage import START_MS, open_lab
@@ -37,6 +38,8 @@ def test_a_slider_moves_and_the_kernel_answers_masked(lab_server, page, screensh
     }
     (lab_server.root / "widgets.ipynb").write_text(json.dumps(notebook))
     open_lab(page, lab_server, "widgets.ipynb")
+    item = page.get_by_role("button", name=re.compile("^Cloister: .*Open the panel"))
+    expect(item).to_have_text("Guarded", timeout=START_MS)  # keys before that are lost
     page.locator(".jp-Cell .cm-content").first.click(timeout=START_MS)
     page.keyboard.press("Shift+Enter")
     label = page.locator(".widget-label", has_text="at ")

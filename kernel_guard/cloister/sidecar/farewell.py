@@ -53,8 +53,8 @@ def watch(
     logger.error("%s", error)
     identities, unfinished = _read_journal(spec)
     for step in (
-        partial(_record_end, spec, unfinished, error),
         partial(_tell_clients, spec, identities, unfinished, error),
+        partial(_record_end, spec, unfinished, error),
     ):
         try:
             step()

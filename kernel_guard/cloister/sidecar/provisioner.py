@@ -52,6 +52,7 @@ class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_cli
     _spec: LaunchSpec | None = None
     _launches = 0
     _end_expected = False
+    _watcher: threading.Thread | None = None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Checks the guarantees and prepares the sidecar's command line.
@@ -81,13 +82,25 @@ class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_cli
         self._end_expected = False
         info = await super().launch_kernel(cmd, **kwargs)
         assert self._spec is not None  # noqa: S101 - pre_launch ran before
-        threading.Thread(
+        self._watcher = threading.Thread(
             target=farewell.watch,
             args=(self.process, self._spec, lambda: self._end_expected),
             name="cloister-watch",
             daemon=True,
-        ).start()
+        )
+        self._watcher.start()
         return info
+
+    async def poll(self) -> int | None:
+        """Says that the kernel runs until its end has been explained to the clients.
+
+        A client that learns first that the kernel is dead stops listening and never hears why.
+        """
+        is_explaining = self._watcher is not None and self._watcher.is_alive()
+        if is_explaining and not self._end_expected:
+            return None
+        status: int | None = await super().poll()
+        return status
 
     async def send_signal(self, signum: int) -> None:
         """Interrupts go to the sidecar alone, which passes them to the kernel inside."""
