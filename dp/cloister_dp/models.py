@@ -27,8 +27,11 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from cloister.core.carried import column_notes
+from cloister.core.entities import names_people
+
 from cloister_dp.accounting import PRIVACY_UNIT, check_epsilon
-from cloister_dp.datasets import column_notes, dataset_of, identifies_people
+from cloister_dp.datasets import dataset_of
 from cloister_dp.errors import (
     ColumnRefused,
     DataUnsuitable,
@@ -532,7 +535,7 @@ def _refuse_columns(data: Any, columns: tuple[str, ...]) -> None:
     notes = column_notes(data)
     for name in columns:
         note = notes.get(name)
-        if note is not None and identifies_people(note.entity_type):
+        if note is not None and names_people(note.entity_type):
             raise ColumnRefused(
                 f"Column {name!r} is labelled {note.entity_type}: it identifies people.",
                 remedy="Leave it out: df[[...]].",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from cloister.store.home import locate_home
 from jupyter_server.utils import url_path_join
 
 from cloister_lab.browser import HEADER, restrict_pages
+from cloister_lab.fileguard import guard_files
 from cloister_lab.handlers import (
     CloisterHandler,
     ExecutionsHandler,
@@ -38,6 +40,7 @@ def load_extension(serverapp: ServerApp) -> None:
     workspace.prepare()
     if not restrict_pages(serverapp.web_app.settings):
         serverapp.log.warning("Cloister: the server's own %s stays in force", HEADER)
+    guard_files(serverapp, locate_home(os.environ), os.environ)
     base_url = serverapp.web_app.settings["base_url"]
     serverapp.web_app.add_handlers(
         ".*$",

@@ -21,7 +21,12 @@ export function addCommands(
     label: trans.__('Show Guard and Record'),
     caption: trans.__('Show how the kernel is guarded and what was recorded'),
     icon: cloisterIcon,
-    execute: open,
+    execute: async () => {
+      // The command palette gives the focus back to the document as soon as a command returns, so
+      // the panel asks for it after that.
+      await Promise.resolve();
+      open();
+    },
     describedBy: { args: NO_ARGUMENTS }
   });
   commands.addCommand(CommandIDs.verifyRecord, {

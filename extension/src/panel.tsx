@@ -37,8 +37,21 @@ export class CloisterPanel extends VDomRenderer<IGuardModel> {
 
   protected override onActivateRequest(msg: Message): void {
     super.onActivateRequest(msg);
-    this.node.querySelector<HTMLElement>('.jp-Cloister-header button')?.focus();
+    if (this._firstButton) {
+      this._firstButton.focus();
+    } else {
+      // The first time, the panel is asked for before it has been drawn.
+      this._focusWhenDrawn = true;
+    }
   }
+
+  private readonly _holdFirstButton = (button: HTMLButtonElement | null): void => {
+    this._firstButton = button;
+    if (button && this._focusWhenDrawn) {
+      this._focusWhenDrawn = false;
+      button.focus();
+    }
+  };
 
   protected override render(): React.ReactElement {
     const { model, _trans: trans } = this;
@@ -48,6 +61,7 @@ export class CloisterPanel extends VDomRenderer<IGuardModel> {
         <header className="jp-Cloister-header">
           <h2>{trans.__('Cloister')}</h2>
           <button
+            ref={this._holdFirstButton}
             type="button"
             className="jp-Cloister-iconButton"
             title={trans.__('Refresh')}
@@ -69,4 +83,7 @@ export class CloisterPanel extends VDomRenderer<IGuardModel> {
       </>
     );
   }
+
+  private _firstButton: HTMLButtonElement | null = null;
+  private _focusWhenDrawn = false;
 }

@@ -3,8 +3,9 @@
 The guard is on without this import. What is here explains and helps:
 
 ``explain(df)`` says how each column is labelled and what the policy does with it; ``mask(obj)``
-returns a masked copy; ``tokenize(series)`` returns tokens. Errors are subclasses of
-:class:`CloisterError` with ``code``, ``rule`` and ``remedy``.
+returns a masked copy, ``preview(df)`` invented rows that look like a table, ``tokenize(series)``
+tokens; ``reveal(tokens)`` undoes reversible ones where the policy allows it. Errors are subclasses
+of :class:`CloisterError` with ``code``, ``rule`` and ``remedy``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cloister.core.errors import BudgetExceeded, CloisterError, EgressDenied
-    from cloister.hooks.api import explain, mask, tokenize
+    from cloister.hooks.api import explain, mask, preview, reveal, tokenize
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "__version__",
     "explain",
     "mask",
+    "preview",
+    "reveal",
     "tokenize",
 ]
 

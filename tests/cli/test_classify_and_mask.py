@@ -16,7 +16,7 @@ from cloister.store.home import Home, ensure_home
 SSNS = [f"{219 + i}-09-{9871 - i}" for i in range(40)]
 MAILS = [f"person{i}@example.org" for i in range(40)]
 TABLE = pa.table(
-    {"ssn": SSNS, "mail": MAILS, "amount": [f"{i}.5" for i in range(40)], "zip": ["01234"] * 40}
+    {"ssn": SSNS, "mail": MAILS, "quantity": [f"{i}.5" for i in range(40)], "zip": ["01234"] * 40}
 )
 
 
@@ -32,7 +32,7 @@ def home(tmp_path, monkeypatch):
 def source(tmp_path):
     rows = zip(*(column.to_pylist() for column in TABLE.columns), strict=True)
     path = tmp_path / "people.csv"
-    path.write_text("ssn,mail,amount,zip\n" + "".join(",".join(row) + "\n" for row in rows))
+    path.write_text("ssn,mail,quantity,zip\n" + "".join(",".join(row) + "\n" for row in rows))
     pq.write_table(TABLE, tmp_path / "people.parquet")
     return path
 
@@ -127,7 +127,7 @@ def test_mask_writes_every_format_without_a_sensitive_value(call, source, tmp_pa
     report = json.loads(out)
     assert report["rows"] == 40
     assert {c["name"]: c["treatment"] for c in report["columns"]} == {
-        "ssn": "token", "mail": "token", "amount": "show", "zip": "show",
+        "ssn": "token", "mail": "token", "quantity": "show", "zip": "show",
     }  # fmt: skip
     content = target.read_bytes()
     for value in (*SSNS, *MAILS):

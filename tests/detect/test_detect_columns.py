@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from cloister.core.labels import Level
 from cloister.core.policy import ColumnRule
-from cloister.detect.columns import classify_column, classify_table, wilson_lower
+from cloister.detect.columns import classify_column, classify_table
+from cloister.detect.evidence import wilson_lower
 
 COUNT = 200
 
@@ -30,13 +31,19 @@ def classify(name, values, kind=None):
         ("x", [f"10.0.{i}.7" for i in range(COUNT)], "IP_ADDRESS"),
         ("x", [f"(415) 555-{i:04d}" for i in range(COUNT)], "PHONE_NUMBER"),
         ("mobile", [f"415555{i:04d}" for i in range(COUNT)], "PHONE_NUMBER"),
-        ("dateOfBirth", ["1984-03-12", "1990-01-01"] * 20, "DATE_OF_BIRTH"),
-        ("dob", [dt.date(1984, 3, 12)] * 20, "DATE_OF_BIRTH"),
-        ("Birth Date", [dt.datetime(1984, 3, 12)] * 20, "DATE_OF_BIRTH"),  # noqa: DTZ001
+        ("dateOfBirth", ["1984-03-12", "1990-01-01"] * 20, "DOB"),
+        ("dob", [dt.date(1984, 3, 12)] * 20, "DOB"),
+        ("Birth Date", [dt.datetime(1984, 3, 12)] * 20, "DOB"),  # noqa: DTZ001
         ("name", ["Ada Okafor", "Ben Ruiz"] * 20, "PERSON"),
         ("LAST_NAME", ["Okafor", "Ruiz"] * 20, "PERSON"),
         ("patientName", ["Ada Okafor", "Ben Ruiz"] * 20, "PERSON"),
         ("mrn", ["HV1000001", "HV1000002"] * 20, "MEDICAL_RECORD"),
+        ("full_name", ["Ada Lovelace", "Grace Hopper", "Edsger Dijkstra"] * 20, "PERSON"),
+        ("supervisor", ["Ada Lovelace", "Grace Hopper"] * 20, "PERSON"),
+        ("first_name", ["Mark", "June"] * 20, "PERSON"),
+        ("DRIVERS", ["S99912345", "S99987654"] * 20, "DRIVER_LICENSE"),
+        ("フリガナ", ["フジタ サトミ", "ワタナベ アスカ"] * 20, "PERSON"),
+        ("성명", ["김민준", "이서연"] * 20, "PERSON"),
     ],
 )
 def test_finds(name, values, entity_type):
@@ -51,8 +58,15 @@ def test_finds(name, values, entity_type):
         ("filename", ["a.csv", "b.csv"] * 20),
         ("amount", [1.5, 2.5] * 20),
         ("ward", ["Cardiology", "Emergency"] * 20),
-        ("admitted", ["2024-01-02", "2024-01-03"] * 20),
         ("count", list(range(100))),
+        ("drivers", [1687, 1508, 1507, 1385] * 10),
+        ("cap", [65, 40, 47] * 10),
+        ("delta_lat", [i / 700 for i in range(60)]),
+        ("long_index", [i / 61 for i in range(60)]),
+        ("price_pw", [i / 61 for i in range(1, 60)]),
+        ("phone", [0.439269256 + i / 1000 for i in range(60)]),
+        ("IncomeTaxCode", list(range(172, 250))),
+        ("supervisor", ["low", "high"] * 20),
     ],
 )
 def test_values_veto_and_ordinary_columns_stay_open(name, values):

@@ -19,7 +19,7 @@ def index():
     made.add("US_SSN", ["219-09-9871"])
     made.add("CREDIT_CARD", ["4111111111111111"])
     made.add("EMAIL_ADDRESS", ["maria@example.org"])
-    made.add("DATE_OF_BIRTH", ["1984-03-12 00:00:00", "2024-05-05"])
+    made.add("DOB", ["1984-03-12 00:00:00", "2024-05-05"])
     made.add("UNKNOWN", ["12345", "true"])
     return made
 

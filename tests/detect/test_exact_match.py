@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import date
 from itertools import pairwise
 
@@ -122,7 +121,7 @@ def test_single_names_need_to_stand_alone_and_to_be_no_common_word():
 
 
 def test_birth_dates_count_when_they_are_old_and_written_as_dates():
-    index = index_of(DATE_OF_BIRTH=["1954-05-07", "2019-01-01", "1984-03-12 00:00:00", "5/9/1961"])
+    index = index_of(DOB=["1954-05-07", "2019-01-01", "1984-03-12 00:00:00", "5/9/1961"])
     assert found(index, "1954-05-07 00:00, 2019-01-01") == ["1954-05-07"]
     assert len(index.find("1984-03-12T00:00:00")) == 1
     assert found(index, "on 5/9/1961.") == ["5/9/1961"]
@@ -169,9 +168,7 @@ def test_any_value_is_found_whatever_stands_between_its_words(tokens, other, sep
 @example("İ\u0307ß ﬀ 219-09-9871", ["ﬀ"])
 @settings(max_examples=200)
 def test_any_text_and_any_values_give_true_offsets(text, values):
-    index = index_of(
-        PERSON=values, US_SSN=["219-09-9871"], DATE_OF_BIRTH=values, PHONE_NUMBER=values
-    )
+    index = index_of(PERSON=values, US_SSN=["219-09-9871"], DOB=values, PHONE_NUMBER=values)
     spans = index.find(text)
     assert all(0 <= s.start < s.end <= len(text) for s in spans)
     assert all(a.end <= b.start for a, b in pairwise(spans))
@@ -218,7 +215,7 @@ def test_a_stored_index_holds_no_value_and_opens_with_its_key_only(tmp_path):
     data = path.read_bytes()
     for text in (b"Maria", b"maria", b"lindqvist", b"PERSON"):
         assert text not in data
-    assert NAMES._entries.fingerprints.tobytes()[:64] not in data
+    assert NAMES._entries.sorted().tobytes()[:64] not in data
     with pytest.raises(IndexDamaged) as caught:
         ExactIndex.load(path, b"o" * 32)
     assert isinstance(caught.value, CloisterError)
@@ -244,7 +241,7 @@ def test_keys_give_unrelated_fingerprints():
     other = ExactIndex(b"o" * 32)
     other.add("US_SSN", ["219-09-9871"])
     mine = index_of(US_SSN=["219-09-9871"])
-    assert mine._entries.fingerprints.tolist() != other._entries.fingerprints.tolist()
+    assert mine._entries.sorted().tolist() != other._entries.sorted().tolist()
 
 
 def test_one_writer_and_a_reader_agree():
@@ -268,26 +265,6 @@ def test_one_writer_and_a_reader_agree():
     assert missed == []
 
 
-def test_big_index_is_fast():
-    rng = np.random.default_rng(7)
-    numbers = [f"{n:09d}" for n in rng.integers(1_000_000, 899_999_999, 500_000)]
-    index = ExactIndex(KEY)
-    start = time.perf_counter()
-    index.add("US_SSN", numbers)
-    build = len(numbers) / (time.perf_counter() - start)
-    text = ("the patient was seen in the clinic and was feeling better today " * 2_000)[:100_000]
-    line = (
-        "Epoch 3/10 - 12s 345ms/step - loss: 0.1234 - accuracy: 0.9876 - val_loss: 0.4321 lr=0.001"
-    )
-    index.find(line)
-    scan = min(_seconds(lambda: index.find(text)) for _ in range(5))
-    small = min(_seconds(lambda: [index.find(line) for _ in range(100)]) / 100 for _ in range(5))
-    # Measured: 950,000 values/s, 3 ms, 32 us. The limits leave room for a busy machine.
-    assert build > 150_000
-    assert scan < 0.04
-    assert small < 200e-6
-
-
 def test_few_chance_hits_in_a_page_of_numbers():
     rng = np.random.default_rng(7)
     index = ExactIndex(KEY)
@@ -299,7 +276,32 @@ def test_few_chance_hits_in_a_page_of_numbers():
     assert len(index.find(grid)) <= 1
 
 
-def _seconds(call):
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+CUSTOMERS = [str(n) for n in range(1_000_000, 1_010_000)]
+
+
+def test_numbers_of_which_there_are_many_count_among_their_like():
+    index = index_of(CUSTOMER_ID=CUSTOMERS)
+    assert found(index, "customer 1004711 called") == ["1004711"]
+    assert found(index, "1,004,711 bytes") == ["1,004,711"]
+    assert len(index.find(str(CUSTOMERS[50:90]))) == 40
+    sizes = ", ".join(str(7_000_000 + 977 * n) for n in range(20))
+    assert index.find(f"{sizes}, 1004711, {sizes}") == []
+    assert index.find("GET /items/100 4711 in 10 04711") == []
+
+
+def test_a_number_that_few_know_counts_alone():
+    index = index_of(CUSTOMER_ID=CUSTOMERS, MEDICAL_RECORD=["1004711"])
+    sizes = ", ".join(str(7_000_000 + 977 * n) for n in range(20))
+    (span,) = index.find(f"{sizes}, 1004711, {sizes}")
+    assert span.entity_type == "MEDICAL_RECORD"
+
+
+@pytest.mark.parametrize("text", ["an 'A", "AN A", "a\nna", "aNa", "x+Ana/", "b/Ana"])
+def test_a_short_name_is_one_word_written_as_one(text):
+    index = index_of(PERSON=["Ana"])
+    assert index.find(text) == []
+    assert found(index, "n=Ana, ANA, A\u200bna") == ["Ana", "ANA", "A\u200bna"]
+
+
+def test_plurals_of_common_words_are_common():
+    assert index_of(PERSON=["Walls", "Banks"]).find("Walls and banks") == []

@@ -61,7 +61,7 @@ def test_one_value_has_one_token_however_its_column_is_typed():
         pd.Timestamp("1954-05-07"),
         "1954-05-07",
     ]
-    assert len(set(mask_values(days, Treatment.TOKEN, "DATE_OF_BIRTH", TOKENIZER.tokens))) == 1
+    assert len(set(mask_values(days, Treatment.TOKEN, "DOB", TOKENIZER.tokens))) == 1
 
 
 def test_mask_text_replaces_spans_and_keeps_the_rest():

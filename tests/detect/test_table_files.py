@@ -25,7 +25,7 @@ TABLE = pa.table(
         "note": [
             f"call back on (620) 555-{1000 + i} after five, she said so, ok" for i in range(ROWS)
         ],
-        "amount": [f"{i}.5" for i in range(ROWS)],
+        "quantity": [f"{i}.5" for i in range(ROWS)],
     }
 )
 
@@ -58,7 +58,7 @@ def test_every_format_reads_the_same(tmp_path, suffix):
         ("first_name", "PERSON", False),
         ("zip", "POSTCODE", False),
         ("note", None, True),
-        ("amount", None, False),
+        ("quantity", None, False),
     ]
     assert read_table(path)["zip"].to_pylist() == TABLE["zip"].to_pylist()
     index = ExactIndex(b"k" * 32)

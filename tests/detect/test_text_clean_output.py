@@ -105,3 +105,28 @@ def test_clean_output_stays_clean(kind):
     text = CLEAN[kind]()
     hits = [(s.entity_type, text[max(0, s.start - 20) : s.end + 10]) for s in find_spans(text)]
     assert hits == []
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        '<svg><path d="M 10 20 L 4111 1111 1111 1111 Q 7 8 9 10 z" style="fill: none"/></svg>',
+        '<svg><polyline points="0,1 4111 1111 1111 1111 3,4"/></svg>',
+    ],
+)
+def test_coordinates_of_a_drawing_are_no_card(drawing):
+    assert find_spans(drawing) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<path d="M 1 2 L 3 4"/> card 4111 1111 1111 1111',
+        '<path d="M 1 2 L 3 4"/><text>4111 1111 1111 1111</text>',
+        '<path d="M 1 2 219-09-9871 L 3 4"/> ssn',
+        '<path d="card 4111 1111 1111 1111"/>',
+        'd="M 4111 1111 1111 1111 L 1 2"',
+    ],
+)
+def test_a_drawing_hides_no_number_beside_it(text):
+    assert len(find_spans(text)) == 1

@@ -19,7 +19,7 @@ TOKENIZER = Tokenizer(b"t" * 32)
         ("CREDIT_CARD", ["4111 1111 1111 1111", "4111111111111111", "4111111111111111.0"]),
         ("IBAN_CODE", ["DE89 3704 0044", "de8937040044"]),
         ("PERSON", ["Maria Lindqvist", "MARIA  LINDQVIST", "maria lindqvist "]),
-        ("DATE_OF_BIRTH", ["1954-05-07", "1954-05-07 00:00:00", "1954-05-07T00:00:00"]),
+        ("DOB", ["1954-05-07", "1954-05-07 00:00:00", "1954-05-07T00:00:00"]),
     ],
 )
 def test_spellings_of_one_value_have_one_token(entity_type, spellings):

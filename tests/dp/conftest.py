@@ -78,11 +78,14 @@ class _Thread(threading.Thread):
 def guarded(tmp_path, monkeypatch):
     """Makes this process look guarded: its broker is real, and so is the ledger behind it."""
     from cloister.core.policy import BudgetLimit
+    from cloister.detect.exact import ExactIndex
     from cloister.detect.tokens import Tokenizer
     from cloister.hooks.client import client
     from cloister.sidecar.broker import Broker
     from cloister.sidecar.budgets import Budgets
+    from cloister.sidecar.scan import Scanner
     from cloister.store.budget import BudgetLedger
+    from cloister.store.catalog import Catalog
     from cloister.store.home import Home, ensure_home
 
     home = ensure_home(Home(tmp_path / "home"))
@@ -97,7 +100,7 @@ def guarded(tmp_path, monkeypatch):
         token=TOKEN,
         policy=Policy,
         tokenizer=Tokenizer(b"k" * 32),
-        scanner=None,
+        scanner=Scanner(home, b"k" * 32, Policy(), Catalog(home), ExactIndex(b"k" * 32)),
         recorder=workspace.records,
         budgets=budgets,
         workspace=tmp_path,
@@ -147,11 +150,29 @@ def no_tracking(monkeypatch):
 
 
 def labelled(frame: pd.DataFrame, dataset: str, **entities: str) -> pd.DataFrame:
-    """Gives a frame the note that the guard's readers leave on it."""
-    frame.attrs["cloister"] = tuple(
-        (name, "internal", entities.get(name, ""), f"catalog:{dataset}") for name in frame.columns
+    """Gives a frame the labels that the guard's readers leave on it."""
+    from cloister.core.labels import Level
+    from cloister.hooks.labels import ColumnLabel
+    from cloister.hooks.pandas_provenance import declare
+
+    declare(
+        frame,
+        {
+            name: ColumnLabel(Level.INTERNAL, entities.get(name), f"catalog:{dataset}")
+            for name in frame.columns
+        },
+        dataset,
     )
     return frame
+
+
+@pytest.fixture(autouse=True, scope="module")
+def hooks():
+    """Labels follow data in this process as they do in a guarded kernel."""
+    from cloister.hooks import notes, pandas_tracking
+
+    notes.install()
+    pandas_tracking.install(pd)
 
 
 @pytest.fixture
@@ -160,7 +181,13 @@ def visits() -> pd.DataFrame:
     return make_visits(800)
 
 
-def make_visits(rows: int) -> pd.DataFrame:
+@pytest.fixture
+def small() -> pd.DataFrame:
+    """The same, read from a dataset whose budget is nearly nothing."""
+    return make_visits(800, "small")
+
+
+def make_visits(rows: int, dataset: str = "visits") -> pd.DataFrame:
     rng = np.random.default_rng(7)
     age = rng.integers(0, 100, rows)
     days = rng.integers(0, 30, rows)
@@ -175,4 +202,4 @@ def make_visits(rows: int) -> pd.DataFrame:
             "readmitted_30d": (age + 3 * days + rng.normal(0, 10, rows) > 95).astype(int),
         }
     )
-    return labelled(frame, "visits", patient_name="PERSON", account="IBAN_CODE")
+    return labelled(frame, dataset, patient_name="PERSON", account="IBAN_CODE")

@@ -117,12 +117,18 @@ def test_columns_that_identify_people_are_refused_by_name(guarded, visits):
     assert guarded.operations() == []
 
 
-def test_a_used_up_budget_stops_a_fit(guarded, visits):
-    array = visits[FEATURES].to_numpy(dtype=float)
+def test_a_used_up_budget_stops_a_fit(guarded, small):
+    array = small[FEATURES].to_numpy(dtype=float)
     model = dp.models.StandardScaler(epsilon=1.0, bounds=[(0, 110), (0, 40), (0, 1)])
     with pytest.raises(BudgetExceeded):
-        model.fit(array, dataset="small")
+        model.fit(array)
     assert model.estimator is None
+
+
+def test_an_array_is_charged_to_the_table_that_it_came_from(guarded, visits):
+    array = visits[FEATURES].to_numpy(dtype=float)
+    dp.models.StandardScaler(epsilon=1.0, bounds=[(0, 110), (0, 40), (0, 1)]).fit(array)
+    assert guarded.row("visits")["epsilon_spent"] == 1.0
 
 
 def test_a_failing_fit_is_charged_and_says_nothing_of_the_rows(guarded, visits):

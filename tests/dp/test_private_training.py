@@ -94,10 +94,9 @@ def test_returns_a_plain_model_and_leaves_the_given_one_alone(guarded, no_tracki
     assert "visits" in result._repr_html_()
 
 
-def test_a_budget_that_does_not_cover_it_stops_before_anything_happens(guarded, visits):
-    visits.attrs["cloister"] = ()
+def test_a_budget_that_does_not_cover_it_stops_before_anything_happens(guarded, small):
     with pytest.raises(BudgetExceeded):
-        train(visits, dataset="small")
+        train(small)
     assert guarded.operations() == ["reserve"]
     assert guarded.row("small")["epsilon_spent"] == 0.0
 

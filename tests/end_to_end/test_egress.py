@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from cloister.sidecar.proxy.authority import Authority, HostContexts
 from cloister.store.home import Home, ensure_home
 from cloister.store.lineage_reader import LineageReader
 
@@ -83,3 +85,65 @@ def test_an_allowed_host_answers_and_both_are_recorded(start_kernel, home, liste
     assert first["egress"][0]["decision"] == "allow"
     assert first["egress"][0]["rule"] == "egress.allow[0]"
     assert latest["egress"][0]["decision"] == "block"
+
+
+@pytest.fixture
+def secure_listener(tmp_path):
+    """A TLS server on loopback whose authority only the policy names."""
+    outside = Authority.from_secret(b"o" * 64, dt.datetime.now(dt.UTC))
+    ca_file = tmp_path / "outside.pem"
+    ca_file.write_text(outside.certificate_pem)
+    heard = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            heard.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = HostContexts(outside).of("localhost")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port, ca_file, heard
+    server.shutdown()
+
+
+def test_opened_connections_work_for_every_client_and_values_do_not_leave(
+    start_kernel, home, secure_listener
+):
+    port, ca_file, heard = secure_listener
+    ensure_home(Home(home))
+    (home / "policy.yaml").write_text(
+        f"version: 1\negress: {{ca_file: {ca_file},"
+        f" allow: [{{host: localhost, ports: [{port}]}}]}}\n"
+    )
+    kernel = start_kernel()
+    kernel.run(f"url = 'https://localhost:{port}/'; ssn = '-'.join(['536', '90', '4399'])")
+    calls = {
+        "requests": "import requests; print(requests.post(url, data={!s}).text)",
+        "urllib": "import urllib.request as u; print(u.urlopen(url, data={!s}.encode()).read())",
+        "httpx": "import httpx; print(httpx.post(url, content={!s}).text)",
+        "aiohttp": "import aiohttp\n"
+        "async with aiohttp.ClientSession(trust_env=True) as s:\n"
+        "    async with s.post(url, data={!s}.encode()) as r: print(await r.text())",
+    }
+    for name, code in calls.items():
+        passed = kernel.run(code.format(f"'from {name}'"))
+        assert (name, "hello" in passed.text) == (name, True), passed.reply
+        denied = kernel.run(code.format("ssn"))
+        assert (name, denied.reply.get("ename")) == (name, "EgressDenied"), denied.text
+        assert "CLO-EGRESS-009" in denied.reply["evalue"]
+    curl = (
+        "import subprocess as s\n"
+        "print(s.run(['curl', '-sS', '-d', {!s}, url], capture_output=True, text=True).stdout)"
+    )
+    assert "hello" in kernel.run(curl.format("'from curl'")).text
+    assert "CLO-EGRESS-009" in kernel.run(curl.format("ssn")).text
+    assert heard == [f"from {name}" for name in (*calls, "curl")]

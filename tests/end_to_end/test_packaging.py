@@ -20,9 +20,19 @@ PACKAGES = {
     "cloister_dp": ROOT / "dp" / "cloister_dp",
     "cloister_lab": ROOT / "extension" / "cloister_lab",
 }
+CORPUS = Path("tests", "leaks", "corpus")
 BUILT = ROOT / "extension" / "cloister_lab" / "labextension"
 SERVER_CONFIG = "etc/jupyter/jupyter_server_config.d/cloister_lab.json"
-NOT_SOURCES = (".git", ".venv", "node_modules", "__pycache__", ".*_cache", "data", "dist", "tests")
+NOT_SOURCES = (
+    ".git",
+    ".venv",
+    "node_modules",
+    "__pycache__",
+    ".*_cache",
+    "notebooks",
+    "dist",
+    "tests",
+)
 
 needs_frontend = pytest.mark.skipif(
     not (BUILT / "package.json").is_file(), reason="the front end is not built: make setup"
@@ -34,6 +44,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Builds the wheel without the network, from a copy: a build writes into its source tree."""
     source = tmp_path_factory.mktemp("source") / "cloister"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*NOT_SOURCES), symlinks=True)
+    shutil.copytree(ROOT / CORPUS, source / CORPUS)
     # As in an unpacked source archive: what is built is not older than what it is built from.
     (source / BUILT.relative_to(ROOT) / "package.json").touch()
     target = tmp_path_factory.mktemp("wheel")
@@ -76,6 +87,13 @@ def test_the_wheel_holds_every_file_of_the_package(names: set[str], package: str
 @needs_frontend
 def test_the_wheel_holds_the_data_files_that_code_reads(names: set[str]) -> None:
     assert {"cloister/core/policy.schema.json", "cloister/core/default_policy.yaml"} <= names
+
+
+@needs_frontend
+def test_the_wheel_holds_the_leak_corpus(names: set[str]) -> None:
+    wanted = {f"cloister/cli/drill/corpus/{path.name}" for path in (ROOT / CORPUS).iterdir()}
+    assert wanted
+    assert wanted - names == set()
 
 
 @needs_frontend

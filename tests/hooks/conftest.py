@@ -12,10 +12,12 @@ import threading
 import time
 
 import pytest
+from cloister.detect.tokens import Tokenizer
 from cloister.hooks import client as client_module
-from cloister.hooks import labels, masking, observe, policyview, reads
+from cloister.hooks import labels, masking, observe, policyview, reads, value_memory
 
 TOKEN = "test-token"
+KEYS = Tokenizer(b"t" * 32, b"r" * 32)
 
 POLICY = {
     "name": "default",
@@ -109,7 +111,15 @@ class Broker:
 
     def _tokenise(self, request: dict) -> dict:
         assert len(request["values"]) <= 10_000
+        if request.get("reversible"):
+            return {"tokens": KEYS.reversible_tokens(request["entity_type"], request["values"])}
         return {"tokens": [token(request["entity_type"], v) for v in request["values"]]}
+
+    def _offsets(self, request: dict) -> dict:
+        return {"offsets": KEYS.offsets(request["entity_type"], request["values"])}
+
+    def _reveal(self, request: dict) -> dict:
+        return {"values": [KEYS.reveal(token) for token in request["tokens"]]}
 
     def _observe_read(self, request: dict) -> dict:
         name = request["path"].rpartition("/")[2]
@@ -145,6 +155,7 @@ def forget_everything() -> None:
     labels._cache.clear()
     labels.session_names._labels.clear()
     observe._sent.clear()
+    value_memory.forget()
     reads._known.clear()
     reads._warned.clear()
 
@@ -173,8 +184,10 @@ def hooked():
     """pandas and polars with the display hooks, as in a guarded kernel."""
     import pandas as pd
     import polars as pl
-    from cloister.hooks import construction, pandas_display, polars_display
+    from cloister.hooks import construction, install, pandas_display, polars_display
 
+    install._follow_pandas(pd)
+    install._follow_polars(pl)
     pandas_display.install(pd)
     polars_display.install(pl)
     construction.install(pd)
@@ -187,15 +200,47 @@ def unhook() -> None:
     """Puts the libraries back, because other rooms' tests run in the same process."""
     import pandas as pd
     import polars as pl
+    from cloister.hooks.polars_columns import namespaces
     from pandas.api.extensions import ExtensionArray
+    from pandas.core.arrays.categorical import CategoricalAccessor
+    from pandas.core.base import IndexOpsMixin
+    from pandas.core.generic import NDFrame
+    from pandas.core.groupby import DataFrameGroupBy, SeriesGroupBy, ops
+    from pandas.core.indexes.accessors import DatetimeProperties, TimedeltaProperties
+    from pandas.core.indexing import _iLocIndexer
+    from pandas.core.reshape import encoding, melt, pivot, reshape
+    from pandas.core.strings.accessor import StringMethods
+    from pandas.core.window import rolling
     from pandas.io.formats import format as formats
     from pandas.io.formats.style import Styler
+    from pandas.io.json._json import JsonReader
+    from pandas.io.parsers import readers
+    from polars.dataframe.group_by import DynamicGroupBy, GroupBy, RollingGroupBy
+    from polars.lazyframe.group_by import LazyGroupBy
 
     owners = [pd, pl, formats.DataFrameRenderer, formats.SeriesFormatter, Styler]
     owners += [pd.DataFrame, pd.Series, pd.Index, pd.Categorical, ExtensionArray]
-    owners += [pl.DataFrame, pl.Series]
+    for base in (pd.Index, ExtensionArray):
+        found = [base]
+        while found:
+            owners.append(found.pop())
+            found += owners[-1].__subclasses__()
+    owners += [IndexOpsMixin, NDFrame, DataFrameGroupBy, SeriesGroupBy, _iLocIndexer]
+    owners += [encoding, melt, pivot, reshape, readers, JsonReader]
+    owners += [CategoricalAccessor, DatetimeProperties, TimedeltaProperties, StringMethods]
+    owners += [ops.FrameSplitter, ops.SeriesSplitter]
+    owners += [x for x in vars(rolling).values() if isinstance(x, type)]
+    owners += [pl.DataFrame, pl.Series, pl.LazyFrame, pl.Expr, pl.SQLContext]
+    owners += [GroupBy, DynamicGroupBy, RollingGroupBy, LazyGroupBy]
+    owners += namespaces()
+    made = pd.Index.__new__
+    pd.Index.__new__ = staticmethod(getattr(made, "__cloister_original__", made))
     for owner in owners:
         for name, value in list(vars(owner).items()):
+            if isinstance(value, property) and hasattr(value.fget, "__cloister_original__"):
+                setattr(owner, name, property(value.fget.__cloister_original__))
+                continue
             original = getattr(value, "__cloister_original__", None)
-            if callable(original) and value.__class__.__name__ == "function":
+            is_function = value.__class__.__name__ == "function"
+            if isinstance(original, classmethod) or (callable(original) and is_function):
                 setattr(owner, name, original)

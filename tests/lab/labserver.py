@@ -152,6 +152,7 @@ def run_server(
     app: str = "jupyter_server",
     config: str = "",
     environ: dict[str, str] | None = None,
+    python: str | Path = sys.executable,
 ):
     """Runs a server in its own configuration, data and runtime directories.
 
@@ -161,6 +162,7 @@ def run_server(
         app: Module that serves: ``jupyter_server`` or ``jupyterlab``.
         config: Python text of ``jupyter_server_config.py``.
         environ: More variables.
+        python: The interpreter, and with it the packages, of the server.
     """
     root = base / "work"
     config_dir = base / "config"
@@ -193,7 +195,7 @@ def run_server(
         arguments.append("--allow-root")
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", app, *arguments],
+            [python, "-m", app, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -102,6 +102,14 @@ def test_tokens_are_the_same_for_equal_values(broker):
     assert tokens[0].startswith("US_SSN~")
 
 
+def test_a_kernel_cannot_ask_how_far_masked_files_are_moved(broker):
+    asked = {"entity_type": "SUBJECT", "values": ["p1", "p2", "p1"]}
+    first, second, again = ask(broker, "offsets", **asked)["offsets"]
+    assert first == again != second
+    assert all(-1 <= offset < 1 for offset in (first, second))
+    assert first != Tokenizer(b"t" * 32).offset("SUBJECT", "p1")
+
+
 def test_hello_states_the_policy_and_no_key(broker):
     hello = ask(broker, "hello")
     assert hello["policy"]["display"]["restricted"] == "token"

@@ -23,11 +23,16 @@ from urllib.parse import unquote
 
 import pytest
 import requests
-from cloister.core.decisions import decide_egress
 from cloister.core.errors import EgressDenied, PolicyInvalid, StoreUnavailable
 from cloister.core.policy import Policy, policy_from_dict
-from cloister.sidecar.egress import EgressEvent, EgressProxy
-from cloister.sidecar.egress_wire import Limits
+from cloister.detect.tokens import Tokenizer
+from cloister.sidecar.proxy.addresses import resolve_with_system
+from cloister.sidecar.proxy.decider import Decider, Kernel
+from cloister.sidecar.proxy.events import EgressEvent
+from cloister.sidecar.proxy.process import private_socket
+from cloister.sidecar.proxy.server import EgressProxy
+from cloister.sidecar.proxy.wire import Limits
+from cloister.sidecar.textguard import TextGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +52,8 @@ QUICK = Limits(
 
 
 def policy(*rules: tuple[str, list[int]]) -> Policy:
-    allow = [{"host": host, "ports": ports} for host, ports in rules]
+    """Returns a policy of tunnels that stay closed; test_proxy_inspection.py opens them."""
+    allow = [{"host": host, "ports": ports, "inspect": False} for host, ports in rules]
     return policy_from_dict({"version": 1, "egress": {"allow": allow}}, "0" * 64)
 
 
@@ -168,6 +174,23 @@ def everything(peer: socket.socket) -> bytes:
     return data
 
 
+class InProcessDesk:
+    """A desk whose other side is in the same process."""
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
+
+    def __getattr__(self, name: str):
+        method = getattr(self._decider, name)
+        if name in {"inbound", "close"}:
+            return method
+
+        async def ask(*arguments):
+            return method(*arguments)
+
+        return ask
+
+
 @dataclass
 class Rig:
     """A proxy in a thread of its own, and a TCP relay before it as in the sandbox."""
@@ -186,8 +209,10 @@ class Rig:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        self.proxy = EgressProxy(self.decide, self.record, self.resolve, self.limits)
-        self.run(self.proxy.start(self.socket_path))
+        guard = TextGuard(self.policy, Tokenizer(b"t" * 32, b"r" * 32), None)
+        decider = Decider(self.read_policy, self.record, guard, Kernel("ada"))
+        self.proxy = EgressProxy(InProcessDesk(decider), self.resolve, self.limits)
+        self.run(self.proxy.start(private_socket(self.socket_path)))
         self.relay = self.run(asyncio.start_server(self._relay, "127.0.0.1", 0))
         self.port = self.relay.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -202,10 +227,10 @@ class Rig:
     def run(self, work):
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
 
-    def decide(self, host: str, port: int):
+    def read_policy(self) -> Policy:
         if self.policy_fails:
             raise PolicyInvalid("The policy cannot be read.", remedy="Ask an admin.")
-        return decide_egress(self.policy, host, port)
+        return self.policy
 
     def record(self, event: EgressEvent) -> None:
         if self.record_fails is not None:
@@ -348,7 +373,8 @@ def via(rig: Rig) -> dict[str, str]:
 
 
 def test_requests_get_through_where_the_policy_allows(rig: Rig, site) -> None:
-    answer = requests.get(f"{rig.site}/a?b=c", proxies=via(rig), timeout=10)
+    last = {"Connection": "close"}
+    answer = requests.get(f"{rig.site}/a?b=c", headers=last, proxies=via(rig), timeout=10)
     assert answer.text == "hello"
     method, path, headers, _ = site.seen[0]
     assert (method, path) == ("GET", "/a?b=c")
@@ -460,7 +486,8 @@ def test_a_redirect_to_a_forbidden_host_stops_there(rig: Rig) -> None:
     answer = requests.get(chain, proxies=via(rig), timeout=10)
     assert answer.status_code == 403
     assert len(answer.history) == 2
-    assert [event.decision for event in rig.closed(3)] == ["allow", "allow", "deny"]
+    closed = rig.closed(2)
+    assert [(event.decision, event.requests) for event in closed] == [("allow", 2), ("deny", 0)]
 
 
 def test_an_early_answer_to_a_long_upload_arrives(rig: Rig, private_dir: Path) -> None:
@@ -689,10 +716,9 @@ def test_localhost_is_reached_where_a_rule_names_it(rig: Rig, site) -> None:
 
 
 def test_the_system_resolver_is_used_by_default(private_dir: Path, site) -> None:
-    events: list[EgressEvent] = []
     rules = policy(("localhost", [site.server_port]))
     with Rig(private_dir, rules) as rig:
-        rig.proxy._resolve = EgressProxy(rig.decide, events.append)._resolve
+        rig.proxy._upstreams._resolve = resolve_with_system
         url = f"http://localhost:{site.server_port}/"
         assert requests.get(url, proxies=via(rig), timeout=10).text == "hello"
 
@@ -935,12 +961,8 @@ def test_the_socket_is_private_from_the_start(rig: Rig) -> None:
 def test_an_open_directory_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
 
-    async def start() -> None:
-        proxy = EgressProxy(lambda _h, _p: decide_egress(policy(), "", 0), lambda _e: None)
-        await proxy.start(tmp_path / "s")
-
     with pytest.raises(EgressDenied) as refused:
-        asyncio.run(start())
+        private_socket(tmp_path / "s")
     assert refused.value.code == "CLO-EGRESS-007"
 
 
@@ -968,8 +990,9 @@ def test_nothing_of_a_request_reaches_the_log(rig: Rig, caplog: pytest.LogCaptur
 
 def test_it_needs_nothing_heavy() -> None:
     code = (
-        "import sys; import cloister.sidecar.egress;"
-        "print(sorted({'pandas','numpy','pyarrow','cryptography','yaml'} & set(sys.modules)))"
+        "import sys; import cloister.sidecar.proxy.server;"
+        "heavy = {'pandas', 'numpy', 'pyarrow', 'cryptography', 'yaml', 'cloister.detect'};"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -8,21 +8,21 @@ from ipaddress import ip_address
 
 import h11
 import pytest
-from cloister.sidecar.egress_address import special_kind
-from cloister.sidecar.egress_exchange import end_to_end, require_one_framing, rewrite_request
-from cloister.sidecar.egress_refusal import Refusal
-from cloister.sidecar.egress_target import (
+from cloister.sidecar.proxy.addresses import special_kind
+from cloister.sidecar.proxy.forwarding import end_to_end, require_one_framing, rewrite_request
+from cloister.sidecar.proxy.hello import (
+    IncompleteHelloError,
+    MalformedHelloError,
+    read_client_hello,
+)
+from cloister.sidecar.proxy.refusal import Refusal
+from cloister.sidecar.proxy.target import (
     Destination,
     parse_absolute_form,
     parse_authority,
     require_same_host,
 )
-from cloister.sidecar.egress_tls import (
-    IncompleteHelloError,
-    MalformedHelloError,
-    read_client_hello,
-)
-from cloister.sidecar.egress_tunnel import check_first_bytes
+from cloister.sidecar.proxy.tunnel import check_first_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -277,7 +277,6 @@ def test_keeps_what_belongs_to_the_connection_on_the_connection() -> None:
         (b"Host", b"example.org:8080"),
         (b"Content-Length", b"3"),
         (b"Accept", b"*/*"),
-        (b"Connection", b"close"),
     ]
 
 

@@ -348,6 +348,10 @@ class TestRefusals:
         state = json.loads((home / "run" / kernel.manager.kernel_id / "state.json").read_text())
         assert state["sandbox"] == "none"
         assert {g["id"]: g["holds"] for g in state["guarantees"]}["network"] is False
+        pid = int(kernel.run("import os; os.getpid()").text)
+        os.kill(kernel.sidecar_pid, signal.SIGKILL)
+        _wait_until(lambda: not Path(f"/proc/{pid}").exists())
+        assert not Path(f"/proc/{pid}").exists(), "a kernel has outlived its sidecar"
 
     def test_a_broken_policy_starts_no_kernel(self, start_kernel, home):
         from cloister.store.home import Home, ensure_home

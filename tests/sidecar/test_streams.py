@@ -24,7 +24,7 @@ def push_all(pieces, step_s=0.0):
         out += [hold.flush_one(*key, tally) for key in hold.due(now)]
         out.append(hold.push("p", "stdout", piece, now, tally))
         now += step_s
-    out += [text for _, text in hold.flush("p", tally)]
+    out += [hold.flush_one("p", name, tally) for name in hold.held_of("p")]
     return "".join(out)
 
 
@@ -58,11 +58,12 @@ def test_an_unfinished_line_leaves_after_the_hold_time():
     assert hold.next_deadline_s() is None
 
 
-def test_streams_of_two_requests_do_not_mix():
+def test_text_of_two_requests_is_not_put_together_in_one_message():
     hold = make_hold()
     hold.push("a", "stdout", "219-09", 0.0, Tally())
     hold.push("b", "stdout", "-9871\n", 0.0, Tally())
-    assert hold.flush("a", Tally()) == [("stdout", "219-09")]
+    assert hold.held_of("a") == ["stdout"]
+    assert hold.flush_one("a", "stdout", Tally()) == "219-09"
 
 
 def test_a_very_long_line_is_not_held_for_ever():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+
 import pytest
 from cloister.core.policy import policy_from_dict
 from cloister.detect.exact import ExactIndex
@@ -92,3 +96,64 @@ def test_overwrites_text_in_binary_data_with_the_same_length():
     data = b"\x00\xff" + SSN.encode() + b"\x00"
     out = make_guard().mask_bytes(data, Tally())
     assert out == b"\x00\xff" + b"*" * len(SSN) + b"\x00"
+
+
+def test_masks_whole_what_inflates_without_end_and_reads_what_is_behind_it():
+    bomb = base64.b64encode(gzip.compress(b"a " * 10_000_000)).decode()
+    name = base64.b64encode(b"Maria Lindqvist").decode()
+    guard, tally = make_guard(indexed={"PERSON": ["Maria Lindqvist"]}), Tally()
+    out = guard.mask(f"see {bomb} and {name}.", tally)
+    assert tally.masked == {"ENCODED": 1, "PERSON": 1}
+    assert len(out) < 100
+    assert name not in out
+
+
+def test_masks_a_value_between_tags():
+    out = mask("<b>Ma</b>ria&nbsp;<i>Lindqvist</i>", indexed={"PERSON": ["Maria Lindqvist"]})
+    assert "Ma</b>" not in out
+    assert "Lindqvist" not in out
+
+
+NAMES = ["Maria Lindqvist", "Zebulon Quartermain", "Ingrid Vasquez"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"first": "Maria", "last": "Lindqvist"},
+        [{"id": 1, "v": ["Lindqvist", "Maria"]}],
+        [{"a": "Maria", "b": "Lindqvist"}, {"a": "Zebulon", "b": "Quartermain"}],
+        {"a": ["Maria", "Zebulon", "Ingrid"], "b": ["Lindqvist", "Quartermain", "Vasquez"]},
+        {"data": [list("Maria Lindqvist")]},
+        {"bytes": [ord(c) for c in "Maria Lindqvist"]},
+        dict(enumerate("Maria Lindqvist")),
+    ],
+)
+def test_masks_a_value_in_several_leaves_of_json(document):
+    document = json.loads(json.dumps(document))
+    before = json.dumps(document)
+    guard, tally = make_guard(indexed={"PERSON": NAMES}), Tally()
+    out = json.dumps(guard.mask_json(document, tally))
+    assert json.dumps(document) == before
+    assert tally.masked.keys() == {"PERSON"}
+    for piece in ("Maria", "Lindqvist", "Quartermain", "Vasquez", '"M"', "[77"):
+        assert piece not in out
+
+
+def test_masks_a_number_in_several_leaves_of_json():
+    guard = make_guard(indexed={"CREDIT_CARD": ["4111222233334444"]})
+    for document in (["4111", "2222", "3333", "4444"], {"n": [4111, 2222, 3333, 4444]}):
+        assert "3333" not in repr(guard.mask_json(document, Tally()))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"name": "stdout", "text": "Maria went home"},
+        {"a": "Maria", "b": {"c": "Lindqvist"}},
+        {"a": ["Maria", "Ingrid"], "b": ["Quartermain", "Vasq", "x"]},
+        [1, 2, None, True, 2.5, "", [[], {}]],
+    ],
+)
+def test_leaves_leaves_that_make_no_value_alone(document):
+    assert make_guard(indexed={"PERSON": NAMES}).mask_json(document, Tally()) == document

@@ -107,7 +107,7 @@ def test_files_lists_what_is_there(catalog, tmp_path):
         b"[]",
         b"{}",
         b"\xff",
-        b'{"version": 2, "datasets": []}',
+        b'{"version": 3, "datasets": []}',
         b'{"version": 1, "datasets": [{"name": "a"}]}',
         b'{"version": 1, "datasets": [{"name": "a", "path": "rel", "labels": {}}]}',
         b'{"version": 1, "datasets": [{"name": "a", "path": "/x", "labels": {"c": {}}}]}',

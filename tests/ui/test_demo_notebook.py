@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from labpage import START_MS, open_lab, run_command
+from labpage import START_MS, open_lab, run_command, status_item, wait_until_guarded
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -39,9 +39,8 @@ def demo(lab_server):
 def test_the_demo_notebook_runs_masked(lab_server, demo, page, screenshot):
     open_lab(page, lab_server, NAME)
     expect(page.locator(".jp-Notebook .jp-CodeCell").first).to_be_visible(timeout=START_MS)
-    item = page.get_by_role("button", name=re.compile("^Cloister: .*Open the panel"))
-    expect(item).to_have_text("Guarded", timeout=START_MS)
-    item.click()
+    wait_until_guarded(page)
+    status_item(page).click()
     run_command(page, "Run All Cells")
     cells = json.loads((NOTEBOOKS / NAME).read_text())["cells"]
     last = sum(cell["cell_type"] == "code" for cell in cells)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
-from labpage import START_MS, open_lab, panel, run_command
+from labpage import (
+    START_MS,
+    open_lab,
+    panel,
+    run_command,
+    status_item,
+    wait_until_guarded,
+    write_notebook,
+)
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -21,36 +28,15 @@ CELLS = [
 ]
 
 
-def write_notebook(server, name):
-    cells = [
-        {
-            "cell_type": "code",
-            "execution_count": None,
-            "id": f"c{i}",
-            "metadata": {},
-            "outputs": [],
-            "source": source,
-        }
-        for i, source in enumerate(CELLS)
-    ]
-    spec = {"name": "cloister", "display_name": "Python 3 (Cloister)", "language": "python"}
-    (server.root / name).write_text(
-        json.dumps(
-            {"cells": cells, "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
-        )
-    )
-
-
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_a_person_runs_a_guarded_notebook(lab_server, page, screenshot, theme):
     rows = [f"{name},{age},{SSN},{EMAIL}" for name, age in (("Ada Okafor", 41), ("Ben Ruiz", 67))]
     (lab_server.root / "patients.csv").write_text("\n".join(["name,age,ssn,email", *rows]) + "\n")
     name = f"guarded-{theme.lower()}.ipynb"
-    write_notebook(lab_server, name)
+    write_notebook(lab_server, name, CELLS)
     open_lab(page, lab_server, name, theme=f"JupyterLab {theme}")
-    item = page.get_by_role("button", name=re.compile("^Cloister: .*Open the panel"))
-    expect(item).to_have_text("Guarded", timeout=START_MS)
-    item.click()
+    wait_until_guarded(page)
+    status_item(page).click()
     page.locator(".jp-Cell .cm-content").first.click()
     outputs = page.locator(".jp-Cell-outputArea")
     for number in range(1, len(CELLS) + 1):

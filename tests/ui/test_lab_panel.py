@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 
 import pytest
-from labpage import START_MS, open_lab, panel, run_command
+from labpage import PLAIN, START_MS, open_lab, panel, run_command, status_item, write_notebook
 from labserver import Execution, append, write_state
 from playwright.sync_api import expect
 
@@ -110,33 +109,9 @@ def test_the_panel_is_reached_and_used_with_the_keyboard(recorded, page):
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_the_posture_follows_the_kernel_of_the_notebook(recorded, page, screenshot, theme):
     name = f"posture-{theme.lower()}.ipynb"
-    (recorded.root / name).write_text(
-        json.dumps(
-            {
-                "cells": [
-                    {
-                        "cell_type": "code",
-                        "execution_count": None,
-                        "id": "c1",
-                        "metadata": {},
-                        "outputs": [],
-                        "source": "1 + 1",
-                    }
-                ],
-                "metadata": {
-                    "kernelspec": {
-                        "name": "python3",
-                        "display_name": "Python 3 (ipykernel)",
-                        "language": "python",
-                    }
-                },
-                "nbformat": 4,
-                "nbformat_minor": 5,
-            }
-        )
-    )
+    write_notebook(recorded, name, ["1 + 1"], kernel=PLAIN)
     open_lab(page, recorded, name, theme=f"JupyterLab {theme}")
-    item = page.get_by_role("button", name=re.compile("^Cloister: .*Open the panel"))
+    item = status_item(page)
     expect(item).to_have_text("Not guarded", timeout=START_MS)
     sessions = recorded.request("GET", "api/sessions").json()
     kernel_id = next(s["kernel"]["id"] for s in sessions if s["path"].endswith(name))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from labpage import START_MS, open_lab
+from labpage import START_MS, open_lab, wait_until_guarded, write_notebook
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -57,25 +55,9 @@ def test_a_rendered_output_reaches_no_other_host(lab_server, page, listener):
         "from IPython.display import HTML, Javascript, display\n"
         f"display(HTML({html!r}))\ndisplay(Javascript({script!r}))"
     )
-    spec = {"name": "cloister", "display_name": "Python 3 (Cloister)", "language": "python"}
-    cell = {
-        "cell_type": "code",
-        "execution_count": None,
-        "id": "c0",
-        "metadata": {},
-        "outputs": [],
-        "source": code,
-    }
-    notebook = {
-        "cells": [cell],
-        "metadata": {"kernelspec": spec},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    (lab_server.root / "rendered.ipynb").write_text(json.dumps(notebook))
+    write_notebook(lab_server, "rendered.ipynb", [code])
     open_lab(page, lab_server, "rendered.ipynb")
-    item = page.get_by_role("button", name=re.compile("^Cloister: .*Open the panel"))
-    expect(item).to_have_text("Guarded", timeout=START_MS)  # keys before that are lost
+    wait_until_guarded(page)
     page.locator(".jp-Cell .cm-content").first.click(timeout=START_MS)
     page.keyboard.press("Shift+Enter")
     expect(page.locator("#rendered")).to_be_visible(timeout=START_MS)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
-
 import pytest
-from labpage import START_MS, open_lab
+from labpage import START_MS, open_lab, wait_until_guarded, write_notebook
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -21,25 +18,9 @@ CODE = (
 
 
 def test_a_slider_moves_and_the_kernel_answers_masked(lab_server, page, screenshot):
-    spec = {"name": "cloister", "display_name": "Python 3 (Cloister)", "language": "python"}
-    cell = {
-        "cell_type": "code",
-        "execution_count": None,
-        "id": "c0",
-        "metadata": {},
-        "outputs": [],
-        "source": CODE,
-    }
-    notebook = {
-        "cells": [cell],
-        "metadata": {"kernelspec": spec},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    (lab_server.root / "widgets.ipynb").write_text(json.dumps(notebook))
+    write_notebook(lab_server, "widgets.ipynb", [CODE])
     open_lab(page, lab_server, "widgets.ipynb")
-    item = page.get_by_role("button", name=re.compile("^Cloister: .*Open the panel"))
-    expect(item).to_have_text("Guarded", timeout=START_MS)  # keys before that are lost
+    wait_until_guarded(page)
     page.locator(".jp-Cell .cm-content").first.click(timeout=START_MS)
     page.keyboard.press("Shift+Enter")
     label = page.locator(".widget-label", has_text="at ")

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from cloister.core.carried import column_notes
+from cloister.core.entities import names_people
 from torch.utils.data import Dataset, TensorDataset
 
-from cloister_dp.datasets import column_notes, identifies_people
 from cloister_dp.errors import (
     ColumnRefused,
     DataUnsuitable,
@@ -189,7 +190,7 @@ def _check_dataset(data: Any, *not_for_datasets: object) -> Source:
 
 def _refuse_identifiers(data: Any, chosen: list[str], target: str) -> None:
     for name, note in column_notes(data).items():
-        if identifies_people(note.entity_type) and name in {*chosen, target}:
+        if names_people(note.entity_type) and name in {*chosen, target}:
             kept = [n for n in chosen if n != name]
             raise ColumnRefused(
                 f"Column {name!r} is labelled {note.entity_type}: it identifies people or holds"

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 _COMMANDS: Final = {
     "init": ("cloister.cli.setup:init", "Make the workspace: policy, keys and store."),
     "doctor": ("cloister.cli.doctor:doctor", "Say which guarantees hold here, and which do not."),
+    "drill": ("cloister.cli.drill.command:drill", "Try every known way out with canary data."),
     "lab": ("cloister.cli.setup:lab", "Start JupyterLab on guarded kernels."),
     "classify": ("cloister.cli.data:classify", "Find sensitive columns, or values in text."),
     "mask": ("cloister.cli.data:mask", "Write a masked copy of a data file."),
+    "share": ("cloister.cli.share:share", "Share a notebook without what may not leave."),
     "catalog": ("cloister.cli.catalog:catalog", "Name datasets and declare their columns."),
     "policy": ("cloister.cli.policy:policy", "Show, check, apply and explain the policy."),
     "lineage": ("cloister.cli.lineage:lineage", "Read and verify the record."),
@@ -34,9 +36,21 @@ _COMMANDS: Final = {
 
 # Errors about what was asked for, not about what was found.
 _BAD_INPUT: Final = frozenset(
-    {"CLO-CATALOG-002", "CLO-CATALOG-003", "CLO-CATALOG-004", "CLO-POLICY-002", "CLO-DP-003"}
+    {
+        "CLO-CATALOG-002",
+        "CLO-CATALOG-003",
+        "CLO-CATALOG-004",
+        "CLO-CATALOG-007",
+        "CLO-POLICY-002",
+        "CLO-DP-003",
+        "CLO-SHARE-001",
+        "CLO-SHARE-003",
+        "CLO-SHARE-004",
+        "CLO-SHARE-005",
+        "CLO-SHARE-006",
+    }
 )
-_BAD_INPUT_PREFIXES: Final = ("CLO-INPUT-", "CLO-DETECT-")
+_BAD_INPUT_PREFIXES: Final = ("CLO-INPUT-", "CLO-DETECT-", "CLO-CLUSTER-")
 
 
 class LazyGroup(click.Group):

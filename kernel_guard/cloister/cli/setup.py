@@ -21,7 +21,7 @@ _JUPYTER_SETTINGS = (
 )
 # An unguarded kernel or a terminal beside guarded ones would be a way around them. Whoever needs
 # one passes the option; whoever administers the machine decides who may.
-_SETTINGS = {
+LAB_SETTINGS = {
     "--MappingKernelManager.default_kernel_name": "cloister",
     "--KernelSpecManager.allowed_kernelspecs": "cloister",
     "--KernelSpecManager.ensure_native_kernel": "False",
@@ -97,7 +97,7 @@ def lab(arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-P", "-m", "jupyterlab", *arguments]
     command += [
         f"{option}={value}"
-        for option, value in _SETTINGS.items()
+        for option, value in LAB_SETTINGS.items()
         if not any(argument.startswith(option) for argument in arguments)
     ]
     sys.stdout.flush()

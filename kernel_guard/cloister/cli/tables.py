@@ -1,46 +1,105 @@
-"""Reads a table from standard input and writes tables by suffix.
+"""Where a command's tables come from and go to: files of any size, or CSV on a pipe.
 
-Text formats are read and written as text throughout: a parser's guess would take the zeros off a
-postcode. A file appears under its name only when it is complete.
+A pipe can be read only once and masking takes two passes, so what is piped is held in memory;
+nothing of it is put on a disk on the way. A file is read in batches.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import sys
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.core.errors import CloisterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
-_BATCH_ROWS: Final = 65_536
+    from cloister.detect.tablefile import TableReader
+    from cloister.detect.tablewriter import TableWriter
+
+STANDARD_STREAM: Final = Path("-")
+
+
+class SourceChanged(CloisterError):
+    """A file that was changed between the pass that classified it and the pass that masked it."""
+
+    default_code = "CLO-INPUT-010"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table that can be read more than once.
+
+    Attributes:
+        name: What people call it.
+        open: Opens it from its beginning.
+        check: Raises if it is not what it was when this was made.
+    """
+
+    name: str
+    open: Callable[[], AbstractContextManager[TableReader]]
+    check: Callable[[], None]
+
+
+def source_of(path: Path) -> Source:
+    """Returns the table at a path; ``-`` is CSV on standard input.
+
+    Raises:
+        CloisterError: Standard input is not CSV (``CLO-INPUT-007``), or has a bad row
+            (``CLO-DETECT-002``).
+    """
+    from cloister.detect.tablefile import TableReader, open_table
+
+    if path != STANDARD_STREAM:
+        return Source(path.name, lambda: open_table(path), partial(_check, path, _stamp(path)))
+    table = read_standard_input()
+
+    def reopened() -> AbstractContextManager[TableReader]:
+        size = table.nbytes
+        return nullcontext(TableReader(table.schema, size, iter(table.to_batches()), lambda: size))
+
+    return Source("standard input", reopened, lambda: None)
+
+
+def sink_of(path: Path) -> Callable[[Any], AbstractContextManager[TableWriter]]:
+    """Returns what opens the copy for writing; ``-`` is CSV on standard output.
+
+    Raises:
+        CloisterError: A file of this name could never be written (``CLO-INPUT-008``).
+    """
+    from cloister.detect.tablewriter import check_target, open_writer
+
+    if path == STANDARD_STREAM:
+        return _standard_output
+    check_target(path)
+    return partial(open_writer, path)
 
 
 def read_standard_input() -> Any:
     """Returns the CSV on standard input as an Arrow table of text columns.
 
     Raises:
-        CloisterError: It is not CSV (``CLO-INPUT-007``).
+        CloisterError: It is not CSV (``CLO-INPUT-007``), or has a bad row (``CLO-DETECT-002``).
     """
-    import io
-
     import pyarrow as pa
-    import pyarrow.csv as pv
+
+    from cloister.detect.delimited import BLOCK_BYTES, read_csv
 
     content = sys.stdin.buffer.read()
-    parse = pv.ParseOptions(newlines_in_values=True)
     try:
-        names = pv.open_csv(io.BytesIO(content), parse_options=parse).schema.names
-        convert = pv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True
+        schema, batches = read_csv(
+            lambda: pa.BufferReader(content),
+            "standard input",
+            block_bytes=min(BLOCK_BYTES, len(content) + 1),
         )
-        return pv.read_csv(io.BytesIO(content), parse_options=parse, convert_options=convert)
-    except (pa.ArrowException, UnicodeDecodeError):
+        return pa.Table.from_batches(batches, schema)
+    except (pa.ArrowException, UnicodeError, ValueError):
         raise CloisterError(
             "Standard input is not a CSV table.",
             code="CLO-INPUT-007",
@@ -48,74 +107,38 @@ def read_standard_input() -> Any:
         ) from None
 
 
-def write_table(table: Any, path: Path) -> None:
-    """Writes a table in the format that the suffix of ``path`` names.
+@contextmanager
+def _standard_output(schema: Any) -> Iterator[TableWriter]:
+    from cloister.detect.tablewriter import csv_writer
 
-    Raises:
-        CloisterError: The suffix is unknown or the file cannot be written (``CLO-INPUT-008``).
-    """
-    write = _WRITERS.get(path.suffix.lower())
-    if write is None:
-        raise CloisterError(
-            f"Files of type {path.suffix or 'without a suffix'} are not written.",
-            code="CLO-INPUT-008",
-            remedy=f"Use one of: {', '.join(sorted(_WRITERS))}.",
-        )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    stream = sys.stdout.buffer
     try:
-        try:
-            write(table, temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        writer = csv_writer(stream, schema)
+        yield writer
+        writer.close()
+        stream.flush()
+    except BrokenPipeError:
+        raise  # the reader has gone; the command ends quietly
     except OSError as error:
         raise CloisterError(
-            f"{path} cannot be written ({os.strerror(error.errno or 0)}).",
+            f"Standard output cannot be written ({os.strerror(error.errno or 0)}).",
             code="CLO-INPUT-008",
-            remedy="Choose a directory that this account can write, with space left.",
+            remedy="Check where it leads.",
         ) from None
 
 
-def _write_csv(table: Any, path: Path, delimiter: str = ",") -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        # Arrow's own writer puts quotes around every text.
-        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-        writer.writerow(table.column_names)
-        for batch in table.to_batches(_BATCH_ROWS):
-            writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None  # opening it tells why
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _write_tsv(table: Any, path: Path) -> None:
-    _write_csv(table, path, "\t")
-
-
-def _write_jsonl(table: Any, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as stream:
-        for batch in table.to_batches(_BATCH_ROWS):
-            for row in batch.to_pylist():
-                stream.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-
-
-def _write_parquet(table: Any, path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    pq.write_table(table, path)
-
-
-def _write_arrow(table: Any, path: Path) -> None:
-    import pyarrow as pa
-
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-
-
-_WRITERS: Final[dict[str, Callable[[Any, Path], None]]] = {
-    ".csv": _write_csv,
-    ".tsv": _write_tsv,
-    ".jsonl": _write_jsonl,
-    ".ndjson": _write_jsonl,
-    ".parquet": _write_parquet,
-    ".arrow": _write_arrow,
-    ".feather": _write_arrow,
-    ".ipc": _write_arrow,
-}
+def _check(path: Path, stamp: tuple[int, int, int] | None) -> None:
+    if _stamp(path) != stamp:
+        raise SourceChanged(
+            f"{path.name} was changed while it was read, so its columns may hold something else "
+            "by now. Nothing was written.",
+            remedy="Run it again when nobody writes the file.",
+        )

@@ -99,6 +99,12 @@ class OutputBlocked(CloisterError):
     default_code = "CLO-OUTPUT-001"
 
 
+class RevealDenied(CloisterError):
+    """Tokens that this user may not undo, or that nobody can."""
+
+    default_code = "CLO-REVEAL-001"
+
+
 _BY_CODE_PREFIX: dict[str, type[CloisterError]] = {
     "CLO-EGRESS": EgressDenied,
     "CLO-POLICY": PolicyInvalid,
@@ -108,6 +114,7 @@ _BY_CODE_PREFIX: dict[str, type[CloisterError]] = {
     "CLO-BROKER": BrokerUnavailable,
     "CLO-DP": BudgetExceeded,
     "CLO-OUTPUT": OutputBlocked,
+    "CLO-REVEAL": RevealDenied,
 }
 
 

@@ -9,10 +9,14 @@ Administration's rules for area, group and serial numbers.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
+from cloister.detect.guards import character_matrix
+from cloister.detect.laws import Luhn
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -31,8 +35,30 @@ _IBAN_LENGTHS = """
 #: Total length of an IBAN by country.
 IBAN_LENGTH: dict[str, int] = {entry[:2]: int(entry[3:]) for entry in _IBAN_LENGTHS.split()}
 
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # digit sums of twice each digit
-# Printed in advertising or used as samples for so long that nobody holds them.
+_ANY_LENGTH = range(CARD_MIN_DIGITS, CARD_MAX_DIGITS + 1)
+#: First four digits, from and to, and how many digits there are.
+_ISSUERS: tuple[tuple[int, int, Collection[int]], ...] = (
+    (4000, 4999, (13, 16, 19)),  # Visa
+    (5100, 5599, (16,)),  # Mastercard
+    (2221, 2720, (16,)),  # Mastercard, 2-series
+    (3400, 3499, (15,)),  # American Express
+    (3700, 3799, (15,)),
+    (3000, 3059, range(14, 20)),  # Diners Club
+    (3600, 3699, range(14, 20)),
+    (3800, 3999, range(14, 20)),
+    (3528, 3589, range(16, 20)),  # JCB
+    (6000, 6099, range(16, 20)),  # Discover, RuPay
+    (6200, 6299, range(16, 20)),  # UnionPay
+    (6440, 6599, range(16, 20)),  # Discover
+    (5000, 5099, _ANY_LENGTH),  # Maestro
+    (5600, 5899, _ANY_LENGTH),
+    (6300, 6399, _ANY_LENGTH),
+    (6700, 6799, _ANY_LENGTH),
+)
+# From a digit's code to the digit sum of twice the digit, and to the digit.
+_TWICE = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
+_ONCE = bytes.maketrans(b"0123456789", bytes(range(10)))
+_LETTER_A = 65
 
 
 def is_luhn(digits: str) -> bool:
@@ -41,11 +67,11 @@ def is_luhn(digits: str) -> bool:
     Args:
         digits: ASCII digits only.
     """
-    total = 0
-    for position, character in enumerate(reversed(digits)):
-        digit = ord(character) - 48
-        total += _DOUBLED[digit] if position % 2 else digit
-    return total % 10 == 0 and len(digits) > 1
+    if not digits.isdecimal() or not digits.isascii() or len(digits) < 2:
+        return False
+    codes = digits.encode("ascii")
+    doubled = sum(codes[-2::-2].translate(_TWICE))
+    return (sum(codes[::-2].translate(_ONCE)) + doubled) % 10 == 0
 
 
 def is_card_prefix(digits: str) -> bool:
@@ -57,19 +83,8 @@ def is_card_prefix(digits: str) -> bool:
     Args:
         digits: ASCII digits only, at least six.
     """
-    length = len(digits)
-    two, four = int(digits[:2]), int(digits[:4])
-    if digits[0] == "4":
-        return length in {13, 16, 19}
-    if 51 <= two <= 55 or 2221 <= four <= 2720:
-        return length == 16
-    if two in {34, 37}:
-        return length == 15
-    if two in {36, 38, 39} or 300 <= int(digits[:3]) <= 305:
-        return 14 <= length <= 19
-    if four == 6011 or two in {65, 62, 60} or 644 <= int(digits[:3]) <= 649 or 3528 <= four <= 3589:
-        return 16 <= length <= 19
-    return two in {50, 56, 57, 58, 63, 67} and 13 <= length <= 19
+    prefix, length = int(digits[:4]), len(digits)
+    return any(low <= prefix <= high and length in lengths for low, high, lengths in _ISSUERS)
 
 
 def is_card(digits: str) -> bool:
@@ -107,35 +122,15 @@ def is_ssn(digits: str) -> bool:
     )
 
 
-def digit_matrix(numbers: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns digits aligned to the right, zero filled, and the length of each number.
-
-    Args:
-        numbers: ASCII digits only.
-
-    Returns:
-        A matrix of shape (numbers, longest) and a vector of lengths.
-    """
-    import numpy as np
-
-    lengths = np.fromiter((len(n) for n in numbers), np.int64, len(numbers))
-    width = int(lengths.max()) if len(numbers) else 0
-    text = "".join(n.rjust(width, "0") for n in numbers)
-    matrix = np.frombuffer(text.encode("ascii"), np.uint8).reshape(len(numbers), width)
-    return matrix.astype(np.int64) - 48, lengths
-
-
 def luhn_mask(numbers: Sequence[str]) -> NDArray[np.bool_]:
     """Returns for each number whether its last digit is right by Luhn's rule."""
     import numpy as np
 
     if not numbers:
         return np.zeros(0, np.bool_)
-    digits, lengths = digit_matrix(numbers)
-    # Zeros on the left add nothing, so rows of different lengths share one matrix.
-    from_right = digits[:, ::-1]
-    total = from_right[:, ::2].sum(1) + np.array(_DOUBLED)[from_right[:, 1::2]].sum(1)
-    valid: NDArray[np.bool_] = (total % 10 == 0) & (lengths > 1)
+    codes, lengths = _left_filled(numbers)
+    # Zeros on the left add nothing, so numbers of different lengths share one matrix.
+    valid: NDArray[np.bool_] = Luhn()(codes) & (lengths > 1)
     return valid
 
 
@@ -143,19 +138,67 @@ def card_mask(numbers: Sequence[str]) -> NDArray[np.bool_]:
     """Returns for each number whether it is a payment card number."""
     import numpy as np
 
-    plausible = np.fromiter(
-        (
-            CARD_MIN_DIGITS <= len(n) <= CARD_MAX_DIGITS and is_card_prefix(n) and len(set(n)) > 1
-            for n in numbers
-        ),
-        np.bool_,
-        len(numbers),
-    )
-    return plausible & luhn_mask(numbers)
+    if not numbers:
+        return np.zeros(0, np.bool_)
+    valid: NDArray[np.bool_] = issuer_mask(numbers) & luhn_mask(numbers)
+    return valid
+
+
+def issuer_mask(numbers: Sequence[str]) -> NDArray[np.bool_]:
+    """Returns for each number whether it has an issuer's prefix and length, and varied digits."""
+    import numpy as np
+
+    if not numbers:
+        return np.zeros(0, np.bool_)
+    codes, lengths = _left_filled(numbers)
+    # The issuer is in the first four digits, wherever the number begins in its row.
+    first = np.arange(4) + np.maximum(codes.shape[1] - lengths, 0)[:, None]
+    head = np.take_along_axis(codes, np.minimum(first, codes.shape[1] - 1), 1).astype(np.int64) - 48
+    prefixes = head @ np.array((1000, 100, 10, 1))
+    issued = _card_lengths()[prefixes.clip(0, 9999), lengths.clip(0, CARD_MAX_DIGITS + 1)]
+    first_digit = np.take_along_axis(codes, first[:, :1].clip(0, codes.shape[1] - 1), 1)
+    is_padding = np.arange(codes.shape[1]) < codes.shape[1] - lengths[:, None]
+    is_varied = ((codes != first_digit) & ~is_padding).any(1)
+    plausible: NDArray[np.bool_] = issued & is_varied
+    return plausible
 
 
 def iban_mask(compact: Sequence[str]) -> NDArray[np.bool_]:
     """Returns for each text whether it is an IBAN; upper case, no separators."""
     import numpy as np
 
-    return np.fromiter((is_iban(c) for c in compact), np.bool_, len(compact))
+    valid = np.zeros(len(compact), np.bool_)
+    by_length: dict[int, list[int]] = {}
+    for index, text in enumerate(compact):
+        if IBAN_LENGTH.get(text[:2]) == len(text) and text.isascii() and text.isalnum():
+            by_length.setdefault(len(text), []).append(index)
+    for length, indices in by_length.items():
+        codes = character_matrix([compact[i] for i in indices], length).astype(np.int64)
+        values = np.where(codes >= _LETTER_A, codes - _LETTER_A + 10, codes - 48)
+        remainder = np.zeros(len(indices), np.int64)
+        for place in (*range(4, length), 0, 1, 2, 3):
+            value = values[:, place]
+            remainder = (remainder * np.where(value > 9, 100, 10) + value) % 97
+        valid[indices] = remainder == 1
+    return valid
+
+
+def _left_filled(numbers: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Returns digits aligned to the right, zero filled, and the length of each number."""
+    import numpy as np
+
+    lengths = np.fromiter(map(len, numbers), np.int64, len(numbers))
+    width = int(lengths.max())
+    filled = numbers if int(lengths.min()) == width else [n.rjust(width, "0") for n in numbers]
+    return character_matrix(filled, width), lengths
+
+
+@cache
+def _card_lengths() -> NDArray[np.bool_]:
+    """Returns for each prefix of four digits the lengths that its issuer's cards can have."""
+    import numpy as np
+
+    table = np.zeros((10_000, CARD_MAX_DIGITS + 2), np.bool_)
+    for low, high, lengths in _ISSUERS:
+        table[low : high + 1, list(lengths)] = True
+    return table

@@ -3,11 +3,17 @@
 A value is its letters and digits, case folded, so ``219-09-9871``, ``219 09 9871`` and
 ``219099871`` are one value. Every run of one to eight tokens of a text is looked up
 (:mod:`cloister.detect.fingerprint`); what is found still has to read like the value and not like a
-row of numbers (:mod:`cloister.detect.plausible`). A stored index is sealed with AES-256-GCM, so a
-file says nothing without the key, and a changed one is refused.
+row of numbers (:mod:`cloister.detect.plausible`), or to fill the cells of a table
+(:mod:`cloister.detect.splits`). What says little alone needs another value of its row nearby
+(:mod:`cloister.detect.company`). Values in encoded pieces of a text are found too
+(:mod:`cloister.detect.decoded`).
 
-Not matched: short or common values, pieces of a value, values glued to other letters or digits,
-encoded values. It stops accidents, not an author who is determined.
+A stored index is sealed with AES-256-GCM, so a file says nothing without the key, and a changed one
+is refused. Sidecars share the file and not its memory: a mapped file would lie open, and whoever
+reads fingerprints and knows some of the values can solve for the key that made them.
+
+Not matched: common values without company, pieces of a value, values glued to other letters or
+digits. It stops accidents, not an author who is determined.
 """
 
 from __future__ import annotations
@@ -17,28 +23,33 @@ import json
 import os
 import struct
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.core.errors import CloisterError
-from cloister.detect.plausible import Form, is_plausible
+from cloister.detect.decoded import decode
+from cloister.detect.plausible import Form, among_their_like, is_plausible
+from cloister.detect.splits import FEWEST_LINES, in_columns
 from cloister.detect.text import Span, without_overlaps
 from cloister.detect.tokens import TOKEN_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from cloister.detect.company import RowColumn
+    from cloister.detect.entries import Entries, Kind
     from cloister.detect.fingerprint import Fingerprints, Tokens
+    from cloister.detect.views import Decoded
 
 MOST_TOKENS: Final = 8
 _SHORTEST_TEXT: Final = 3
-_MAGIC: Final = b"CLXM2\n"
+_MAGIC: Final = b"CLXM4\n"
 _NONCE_BYTES: Final = 12
 _PIECE_CHARS: Final = 100_000  # a longer text is searched in pieces of this size
 _OVERLAP_CHARS: Final = 1_024  # more than the longest value with its gaps
@@ -52,27 +63,6 @@ class IndexDamaged(CloisterError):
     """A stored index that is not what this key wrote."""
 
     default_code = "CLO-DETECT-004"
-
-
-@dataclass(frozen=True, slots=True)
-class _Entries:
-    """A snapshot that never changes; a writer replaces it whole.
-
-    Attributes:
-        fingerprints: Sorted.
-        kinds: Index in ``types`` for each fingerprint.
-        types: Entity types and the forms in which their values may be met.
-        present: Whether any fingerprint begins with these bits; most of a text stops here.
-        shift: How many bits of a fingerprint ``present`` leaves out.
-        clean: Short texts in which nothing was found, so that JSON keys cost nothing.
-    """
-
-    fingerprints: NDArray[np.uint64]
-    kinds: NDArray[np.uint16]
-    types: tuple[tuple[str, Form], ...]
-    present: NDArray[np.bool_]
-    shift: np.uint64
-    clean: set[str] = field(default_factory=set)
 
 
 class ExactIndex:
@@ -89,12 +79,12 @@ class ExactIndex:
     def __init__(self, key: bytes, *, today: date | None = None) -> None:
         self._key = key
         self._today = today or date.today()  # noqa: DTZ011 - a birth date has no time zone
-        self._entries: _Entries | None = None
+        self._entries: Entries | None = None
         self._prints: Fingerprints | None = None
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return 0 if self._entries is None else len(self._entries.fingerprints)
+        return 0 if self._entries is None else len(self._entries)
 
     def add(self, entity_type: str, values: Iterable[str]) -> int:
         """Adds values and returns how many entries were new; a value may have several spellings."""
@@ -106,7 +96,27 @@ class ExactIndex:
                 for form, prints in spellings(
                     self._fingerprints(), entity_type, batch, self._today
                 ):
-                    self._insert(prints, [((entity_type, form), len(prints))])
+                    self._insert(prints, (entity_type, form))
+        return len(self) - before
+
+    def add_rows(self, columns: Sequence[RowColumn]) -> int:
+        """Adds what says too little alone, with the company it keeps in its rows.
+
+        Args:
+            columns: Sensitive columns of the same rows. What can stand for itself is for
+                :meth:`add`.
+
+        Returns:
+            How many entries were new, pairs included.
+        """
+        from cloister.detect.company import weak_values
+
+        before = len(self)
+        with self._lock:
+            weak, pairs = weak_values(self._fingerprints(), columns, self._today)
+            for entity_type, prints in weak:
+                self._insert(prints, (entity_type, Form.WEAK))
+            self._insert(pairs, ("", Form.PAIR))
         return len(self) - before
 
     def merge(self, other: ExactIndex) -> None:
@@ -121,26 +131,25 @@ class ExactIndex:
         if theirs is None:
             return
         with self._lock:
-            import numpy as np
-
             self._fingerprints()
-            order = np.argsort(theirs.kinds, kind="stable")
-            counts = np.bincount(theirs.kinds, minlength=len(theirs.types))
-            self._insert(
-                theirs.fingerprints[order], list(zip(theirs.types, counts.tolist(), strict=True))
-            )
+            mine = self._entries
+            self._entries = theirs if mine is None else mine.with_entries(theirs)
 
-    def find(self, text: str) -> list[Span]:
-        """Returns known values in ``text``, in order and without overlaps; the longest wins."""
+    def find(self, text: str, decoded: Decoded | None = None) -> list[Span]:
+        """Returns known values in ``text``, in order and without overlaps; the longest wins.
+
+        Args:
+            text: Any text.
+            decoded: What its encoded pieces say, if the caller has that already.
+        """
         entries = self._entries
         if entries is None or len(text) < _SHORTEST_TEXT or text in entries.clean:
             return []
-        if len(text) <= _PIECE_CHARS:
-            found = self._search(entries, text)
-        else:
-            found = list(
-                {s: None for piece in _pieces(text) for s in self._shifted(entries, *piece)}
-            )
+        found = self._claims(entries, text)
+        if decoded is None:
+            decoded = decode(text)
+        if decoded:
+            found += decoded.find(partial(self._claims, entries))
         if not found:
             if len(text) <= _REMEMBERED_CHARS:
                 if len(entries.clean) >= _REMEMBERED_TEXTS:
@@ -152,21 +161,24 @@ class ExactIndex:
             found = [s for s in found if all(s.end <= a or s.start >= b for a, b in taken)]
         return without_overlaps(found)
 
+    def holds(self, text: str) -> bool:
+        """Returns whether a known value stands in ``text`` as it is; nothing is decoded."""
+        return self._entries is not None and bool(self._claims(self._entries, text))
+
     def save(self, path: Path) -> None:
         """Writes the index sealed, replacing ``path`` at once; mode 0600."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         entries = self._entries
         names: list[list[str]] = []
-        arrays = b""
+        words = b""
         if entries is not None:
-            names = [[name, form.value] for name, form in entries.types]
-            arrays = entries.fingerprints.astype("<u8").tobytes()
-            arrays += entries.kinds.astype("<u2").tobytes()
-        header = json.dumps({"types": names, "entries": len(self)}).encode()
+            names = [[name, form.value] for name, form in entries.kinds]
+            words = entries.sorted().astype("<u8").tobytes()
+        header = json.dumps({"kinds": names, "entries": len(self)}).encode()
         nonce = os.urandom(_NONCE_BYTES)
         sealed = AESGCM(_storage_key(self._key)).encrypt(
-            nonce, struct.pack("<I", len(header)) + header + arrays, _MAGIC
+            nonce, struct.pack("<I", len(header)) + header + words, _MAGIC
         )
         temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -184,15 +196,16 @@ class ExactIndex:
         """
         import numpy as np
 
-        header, arrays = _unseal(path.read_bytes(), key)
+        header, words = _unseal(path.read_bytes(), key)
         index = cls(key)
-        count = header["entries"]
-        if count:
-            prints = np.frombuffer(arrays, "<u8", count).astype(np.uint64)
-            kinds = np.frombuffer(arrays, "<u2", count, 8 * count).astype(np.uint16)
-            types = tuple((str(name), Form(form)) for name, form in header["types"])
+        if header["entries"]:
+            from cloister.detect.entries import entries_of
+
             index._fingerprints()
-            index._entries = _snapshot(prints, kinds, types)
+            index._entries = entries_of(
+                np.frombuffer(words, "<u8", header["entries"]).astype(np.uint64),
+                [(str(name), Form(form)) for name, form in header["kinds"]],
+            )
         return index
 
     def _fingerprints(self) -> Fingerprints:
@@ -202,75 +215,94 @@ class ExactIndex:
             self._prints = Fingerprints(self._key)
         return self._prints
 
-    def _insert(
-        self, prints: NDArray[np.uint64], parts: list[tuple[tuple[str, Form], int]]
-    ) -> None:
-        """Adds fingerprints; ``parts`` names the types of consecutive stretches of them."""
-        import numpy as np
-
-        old = self._entries
-        types = list(old.types) if old else []
-        for name, _count in parts:
-            if name not in types:
-                types.append(name)
-        kinds = np.repeat(
-            np.array([types.index(name) for name, _ in parts], np.uint16), [n for _, n in parts]
-        )
-        prints, chosen = np.unique(prints, return_index=True)
-        kinds = kinds[chosen]
-        if old is not None and len(prints):
-            places = np.searchsorted(old.fingerprints, prints)
-            at = np.minimum(places, len(old.fingerprints) - 1)
-            fresh = old.fingerprints[at] != prints
-            prints, kinds, places = prints[fresh], kinds[fresh], places[fresh]
-            if not len(prints):
-                return
-            prints = np.insert(old.fingerprints, places, prints)
-            kinds = np.insert(old.kinds, places, kinds)
+    def _insert(self, prints: NDArray[np.uint64], kind: Kind) -> None:
         if len(prints):
-            self._entries = _snapshot(prints, kinds, tuple(types))
+            from cloister.detect.entries import no_entries
 
-    def _shifted(self, entries: _Entries, offset: int, piece: str) -> list[Span]:
+            entries = no_entries() if self._entries is None else self._entries
+            self._entries = entries.with_prints(prints, kind)
+
+    def _claims(self, entries: Entries, text: str) -> list[Span]:
+        if len(text) <= _PIECE_CHARS:
+            return self._search(entries, text)
+        return list({s: None for piece in _pieces(text) for s in self._shifted(entries, *piece)})
+
+    def _shifted(self, entries: Entries, offset: int, piece: str) -> list[Span]:
         return [
             Span(s.start + offset, s.end + offset, s.entity_type, s.score)
             for s in self._search(entries, piece)
         ]
 
-    def _search(self, entries: _Entries, text: str) -> list[Span]:
+    def _search(self, entries: Entries, text: str) -> list[Span]:
         from cloister.detect.fingerprint import tokenise
 
         tokens = tokenise(text)
         if not len(tokens):
             return []
-        spans: list[Span] = []
-        for first, width, kind in self._hits(entries, tokens):
-            entity_type, form = entries.types[kind]
+        hits: list[_Hit] = []
+        apart: list[Span] = []
+        dense: list[Span] = []
+        for first, width, kind, value in self._hits(entries, tokens):
+            entity_type, form = entries.kinds[kind]
             start, end = tokens.range_of(first, first + width - 1)
             if is_plausible(text, start, end, form, width):
                 if text[start - 1 : start] == "(" and ")" in text[start:end]:
                     start -= 1  # the bracket belongs to what it closes: (620) 555-0166
-                spans.append(Span(start, end, entity_type, 1.0))
-        return spans
+                span = Span(start, end, entity_type, 1.0)
+                if form is Form.DENSE:
+                    dense.append(span)
+                else:
+                    hits.append(_Hit(span, value, is_weak=form is Form.WEAK))
+            elif form is Form.WHOLE and width > 1:
+                apart.append(Span(start, end, entity_type, 1.0))
+        weak = [hit for hit in hits if hit.is_weak]
+        spans = [hit.span for hit in hits if not hit.is_weak]
+        if dense:
+            spans += [dense[i] for i in among_their_like(text, [(s.start, s.end) for s in dense])]
+        if len(apart) >= FEWEST_LINES:
+            spans += [apart[i] for i in in_columns(text, [(s.start, s.end) for s in apart])]
+        return spans + self._in_company(entries, hits) if weak else spans
 
-    def _hits(self, entries: _Entries, tokens: Tokens) -> Iterator[tuple[int, int, int]]:
-        """Yields (first token, number of tokens, kind) of every run with a known fingerprint."""
+    def _in_company(self, entries: Entries, hits: list[_Hit]) -> list[Span]:
+        """Returns the weak hits that stand near another value of one of their rows."""
+        import numpy as np
+
+        from cloister.detect.company import near_pairs, paired
+
+        hits = sorted(hits, key=lambda hit: hit.span.start)
+        starts = np.array([hit.span.start for hit in hits], np.int64)
+        ends = np.array([hit.span.end for hit in hits], np.int64)
+        values = np.array([hit.fingerprint for hit in hits], np.uint64)
+        left, right = near_pairs(starts, ends)
+        pairs = paired(self._fingerprints(), values[left], values[right])
+        places = entries.may_hold(pairs)
+        supported: dict[Span, None] = {}
+        for place, kind, _value in entries.look_up(pairs, places):
+            if entries.kinds[kind][1] is Form.PAIR:
+                for hit in (hits[int(left[place])], hits[int(right[place])]):
+                    if hit.is_weak:
+                        supported[hit.span] = None
+        return list(supported)
+
+    def _hits(self, entries: Entries, tokens: Tokens) -> Iterator[tuple[int, int, int, int]]:
+        """Yields (first token, tokens, kind, fingerprint) of every run that is known."""
         prints = self._fingerprints()
         count = len(tokens)
         if count <= _SMALL_TOKENS:
             # One matrix: row = first token, column = how many more. Rows at the end repeat runs.
             flat = prints.grid(tokens, _reach(count)).ravel()
-            places = entries.present[(flat >> entries.shift).view("i8")].nonzero()[0]
-            for place, kind in _look_up(entries, flat, places):
+            places = entries.may_hold(flat)
+            for place, kind, value in entries.look_up(flat, places):
                 first, more = divmod(place, MOST_TOKENS)
                 if first + more < count:
-                    yield first, more + 1, kind
+                    yield first, more + 1, kind, value
             return
         sums = prints.sums(tokens)
         for more in range(min(MOST_TOKENS, count)):
             runs = prints.runs(sums, tokens.first[: count - more], tokens.last[more:])
-            places = entries.present[(runs >> entries.shift).view("i8")].nonzero()[0]
-            for place, kind in _look_up(entries, runs, places):
-                yield place, more + 1, kind
+            places = entries.may_hold(runs)
+            for place, kind, value in entries.look_up(runs, places):
+                yield place, more + 1, kind, value
 
 
 @cache
@@ -281,28 +313,13 @@ def _reach(count: int) -> Any:
     return np.minimum(np.arange(count)[:, None] + np.arange(1, MOST_TOKENS + 1), count)
 
 
-def _look_up(entries: _Entries, runs: Any, places: Any) -> Iterator[tuple[int, int]]:
-    if not len(places):
-        return
-    wanted = runs[places]
-    at = entries.fingerprints.searchsorted(wanted)
-    at[at == len(entries.fingerprints)] = 0
-    hit = (entries.fingerprints[at] == wanted).nonzero()[0]
-    for i in hit.tolist():
-        yield int(places[i]), int(entries.kinds[at[i]])
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A known run in a text."""
 
-
-def _snapshot(
-    prints: NDArray[np.uint64], kinds: NDArray[np.uint16], types: tuple[tuple[str, Form], ...]
-) -> _Entries:
-    import numpy as np
-
-    # Eight to sixteen places for each entry: of a clean text one run in twelve goes on.
-    bits = max(12, len(prints).bit_length() + 3)
-    shift = np.uint64(64 - bits)
-    present = np.zeros(1 << bits, np.bool_)
-    present[(prints >> shift).astype(np.int64)] = True
-    return _Entries(prints, kinds, types, present, shift)
+    span: Span
+    fingerprint: int
+    is_weak: bool
 
 
 def _batches(values: Iterable[str]) -> Iterator[list[str]]:

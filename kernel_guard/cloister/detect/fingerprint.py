@@ -192,6 +192,10 @@ class Fingerprints:
         found: Words = left + right * self._powers[left_chars]
         return found
 
+    def mixed(self, left: Words, right: Words) -> Words:
+        """Returns secret numbers of pairs of fingerprints; the order of a pair counts."""
+        return self._mix(self._mix(left) + right)
+
     def _mix(self, codes: Words) -> Words:
         """Returns the secret number of each code point (the finaliser of SplitMix64, keyed)."""
         x = codes * np.uint64(self._step) + np.uint64(self._seed)

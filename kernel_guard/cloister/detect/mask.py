@@ -1,20 +1,29 @@
 """Masking: of spans in text, of values in a column, of whole tables.
 
 Nulls stay nulls, order stays, and under tokens equal values stay equal. What stands in for a
-value already is left as it is, so masking twice is masking once. There is no format-preserving
-encryption: a stand-in that looks real is taken for real.
+value already is left as it is, so masking twice is masking once. The kinds of masks and what each
+keeps are in :mod:`cloister.detect.masking`.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cloister.core.entities import default_level
-from cloister.core.policy import Treatment
+from cloister.core.masks import MaskKind
+from cloister.core.policy import Treatment, chosen_mask
+from cloister.detect.masking.arrays import change_unique, mask_array
+from cloister.detect.masking.cells import mask_in_text
+from cloister.detect.masking.marks import (
+    entity_shown,
+    is_null,
+    is_stand_in,
+    mark,
+    partial_mark,
+    text_of,
+)
 from cloister.detect.text import find_spans
-from cloister.detect.tokens import TOKEN_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,18 +31,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cloister.core.labels import Level
-    from cloister.detect.columns import ColumnFinding
+    from cloister.core.masks import Mask
+    from cloister.detect.finding import ColumnFinding
+    from cloister.detect.masking.keyed import Keyed
+    from cloister.detect.recognizers import Recognizers
     from cloister.detect.text import Span
-    from cloister.detect.tokens import Tokenizer
 
-PARTIAL_CHARS = 4
-# With fewer characters the last four would be half of the value or more.
-_PARTIAL_LEAST = 9
-_STAND_IN = re.compile(
-    rf"{TOKEN_PATTERN.pattern}|\[redacted\]|\[[A-Z][A-Z0-9_]*(?: ….{{1,4}})?\]", re.DOTALL
-)
-_UNKNOWN = "UNKNOWN"
-_PROSE = "FREE_TEXT"
+__all__ = [
+    "is_null",
+    "is_stand_in",
+    "mask_prose",
+    "mask_table",
+    "mask_text",
+    "mask_values",
+    "partial_mark",
+    "text_of",
+]
 
 
 def mask_text(text: str, spans: Sequence[Span], replace: Callable[[Span, str], str]) -> str:
@@ -76,23 +89,47 @@ def mask_values(
     elif treatment is Treatment.PARTIAL:
         shown = {text: partial_mark(entity_type, text) for text in unique}
     else:
-        shown = dict.fromkeys(unique, f"[{entity_type}]")
+        shown = dict.fromkeys(unique, mark(entity_type))
     return [v if t is None else shown[t] for v, t in zip(values, texts, strict=True)]
+
+
+def mask_prose(
+    text: str,
+    mask_of: Callable[[str], Mask],
+    keyed: Keyed,
+    recognizers: Recognizers | None = None,
+) -> str:
+    """Returns text without the values that patterns find in it; the rest of it stays.
+
+    Args:
+        text: Any text.
+        mask_of: The mask of an entity type.
+        keyed: Has the workspace's key.
+        recognizers: The policy's own types and allow list.
+    """
+
+    def replace(span: Span, value: str) -> str:
+        return mask_in_text(value, mask_of(span.entity_type), span.entity_type, keyed)
+
+    return mask_text(text, find_spans(text, recognizers), replace)
 
 
 def mask_table(
     table: pa.Table,
     findings: Sequence[ColumnFinding],
     treatment_of: Callable[[Level], Treatment],
-    tokenizer: Tokenizer,
+    tokenizer: Keyed,
     *,
     level_of: Callable[[str], Level] = default_level,
+    mask_of: Callable[[str | None, Level], Mask] | None = None,
+    recognizers: Recognizers | None = None,
 ) -> pa.Table:
     """Returns a table whose columns are masked by their findings.
 
-    A masked column becomes text. Free text is masked whole, like any other value: patterns find no
+    Free text is masked whole, like any other value, unless its mask is ``spans``: patterns find no
     names in prose, so prose without its numbers would still name people. Text columns that are
-    shown lose the values that patterns find in them, since a finding rests on a sample.
+    shown lose the values that patterns find in them, since a finding rests on a sample. A column
+    that its owner lowered is shown as it is.
 
     Args:
         table: Any Arrow table.
@@ -100,79 +137,42 @@ def mask_table(
         treatment_of: The policy's treatment of a level.
         tokenizer: Makes the tokens.
         level_of: The policy's level of an entity type.
+        mask_of: The policy's mask of an entity type with a level; without it, the treatment's.
+        recognizers: The policy's own types and allow list.
     """
     import pyarrow as pa
 
-    def replace(span: Span, value: str) -> str:
-        treatment = treatment_of(level_of(span.entity_type))
-        return str(mask_values([value], treatment, span.entity_type, tokenizer.tokens)[0])
+    def by_treatment(entity_type: str | None, level: Level) -> Mask:
+        return chosen_mask({}, entity_type, treatment_of(level))
 
-    def scan(text: str) -> str:
-        return mask_text(text, find_spans(text), replace)
+    choose = mask_of or by_treatment
 
+    def without_spans(texts: Sequence[object]) -> list[object]:
+        return [None if t is None else prose(text_of(t)) for t in texts]
+
+    prose = partial(
+        mask_prose,
+        mask_of=lambda entity_type: choose(entity_type, level_of(entity_type)),
+        keyed=tokenizer,
+        recognizers=recognizers,
+    )
     columns: list[Any] = []
     for column, finding in zip(table.columns, findings, strict=True):
-        treatment = treatment_of(finding.level)
-        if treatment is not Treatment.SHOW:
-            entity_type = finding.entity_type or (_PROSE if finding.free_text else _UNKNOWN)
-            masked = mask_values(column.to_pylist(), treatment, entity_type, tokenizer.tokens)
-            columns.append(pa.array(masked, pa.string()))
-        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            columns.append(_each_unique(column, scan))
+        entity_type = entity_shown(finding.entity_type, finding.free_text)
+        mask = choose(entity_type, finding.level)
+        is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        is_shown = mask.kind is MaskKind.SHOW
+        is_scanned = "lowered" not in finding.evidence if is_shown else mask.kind is MaskKind.SPANS
+        if is_text and is_scanned:
+            unread = mark(entity_type)
+            columns.append(change_unique(column, without_spans, column.type, unread))
         else:
-            columns.append(column)
+            subjects = _subjects(table, mask) if mask.kind is MaskKind.SHIFT else None
+            columns.append(mask_array(column, mask, entity_type, tokenizer, subjects))
     return pa.table(columns, names=table.column_names)
 
 
-def is_null(value: object) -> bool:
-    """Returns whether a value stands for nothing: ``None``, NaN, NaT, ``pandas.NA``."""
-    if value is None or type(value).__name__ in {"NAType", "NaTType"}:
-        return True
-    return isinstance(value, float) and value != value  # noqa: PLR0124 - only NaN differs
-
-
-def is_stand_in(value: object) -> bool:
-    """Returns whether a value is a token or a mark already."""
-    return isinstance(value, str) and len(value) < 80 and bool(_STAND_IN.fullmatch(value))
-
-
-def partial_mark(entity_type: str, text: str) -> str:
-    """Returns a mark with the last four characters, or without when the value is too short."""
-    if len(text) < _PARTIAL_LEAST:
-        return f"[{entity_type}]"
-    return f"[{entity_type} …{text[-PARTIAL_CHARS:]}]"
-
-
-def text_of(value: object) -> str:
-    """Returns the one text of a value, the same however its column came to be typed.
-
-    An identifier that a null turned into a float reads as the integer it was, and a date that was
-    widened to midnight reads as the date.
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    try:
-        if isinstance(value, float) and value.is_integer():
-            return str(int(value))
-        if isinstance(value, dt.datetime):
-            is_midnight = not (value.hour or value.minute or value.second or value.microsecond)
-            return value.date().isoformat() if is_midnight else value.isoformat(sep=" ")
-        return str(value)
-    except Exception:  # noqa: BLE001 - a value may be any object; what it raises may hold data
-        return type(value).__name__
-
-
-def _each_unique(column: Any, change: Callable[[str], str]) -> Any:
-    """Returns a text column with each distinct text changed once."""
-    import pyarrow as pa
-
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    before = encoded.dictionary.to_pylist()
-    after = [None if text is None else change(text) for text in before]
-    if after == before:
-        return column
-    return pa.array(after, column.type).take(encoded.indices)
+def _subjects(table: pa.Table, mask: Mask) -> Any:
+    """Returns the column that says whose row it is, ``None`` if there is not exactly one."""
+    places = table.schema.get_all_field_indices(mask.subject)
+    return table.column(places[0]) if len(places) == 1 else None

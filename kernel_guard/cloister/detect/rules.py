@@ -7,6 +7,7 @@ the place. Patterns meet text that :mod:`cloister.detect.folding` has made ASCII
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -38,6 +39,13 @@ class Rule:
     hint: str = ""
 
 
+# What may stand between a word and the value it announces: a little punctuation, a few words, but
+# no run of spaces, since that is the gap between the columns of a table.
+_MARK = r"[\"'\])]{0,2}(?: ?[:=#>-]{1,2})? {0,2}[\"'(\[#]{0,2}"
+_FILLER = r"(?:is|was|are|of|for|no|number|nr|num|id|the|value|ist|lautet|est|es)\b\.?"
+_GAP = rf"\.?{_MARK}(?:{_FILLER}{_MARK}){{0,3}}"
+
+
 def before(text: str, start: int, chars: int = 1) -> str:
     """Returns up to ``chars`` characters that stand before ``start``."""
     return text[max(0, start - chars) : start]
@@ -64,3 +72,42 @@ def is_joined(text: str, start: int, end: int) -> bool:
     if following[0].isalnum() or following[0] == "_":
         return True
     return following[0] in "-." and len(following) > 1 and following[1].isalnum()
+
+
+def worded(
+    entity_type: str,
+    words: str,
+    shape: str,
+    is_valid: Callable[[str], bool] | None = None,
+    *,
+    score: float = 0.85,
+    gap: str = _GAP,
+    case: bool = False,
+) -> Rule:
+    """Returns a rule for values that count only after a word that says what they are.
+
+    Args:
+        entity_type: Presidio's name.
+        words: The words, as alternatives of a pattern; case does not count.
+        shape: How a value is written, without capturing groups.
+        is_valid: Gets the value and decides; ``None`` when words and writing do.
+        score: As for any rule.
+        gap: What may stand between the words and the value.
+        case: Whether case counts in ``shape``.
+    """
+    shape = shape if case else f"(?i:{shape})"
+    # A word may be the end of a name in code: patient_ssn.
+    said = rf"(?i:(?:\b|_)(?:{words})\b)(?i:{gap})"
+    at_end = re.compile(rf"(?<![A-Za-z0-9])(?:{shape})$")
+
+    def check(text: str, start: int, end: int) -> tuple[int, int] | None:
+        found = at_end.search(text, start, end)
+        if found is None or is_joined(text, found.start(), end):
+            return None
+        if is_valid is not None and not is_valid(found.group()):
+            return None
+        return found.start(), end
+
+    # The words alone make a smaller automaton than words, gap and value.
+    hint = rf"(?i)(?:\b|_)(?:{words})\b"
+    return Rule(entity_type, rf"{said}(?:{shape})\b", score, check, hint)

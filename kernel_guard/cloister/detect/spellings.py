@@ -8,6 +8,7 @@ takes off, a telephone number without its country. Works on a whole batch at onc
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -28,15 +29,20 @@ if TYPE_CHECKING:
 SHORTEST_CHARS: Final = 5
 SHORTEST_NAME_CHARS: Final = 3
 SHORTEST_NUMBER_DIGITS: Final = 6
+SHORTEST_WEAK_CHARS: Final = 3
 LONGEST_CHARS: Final = 256
 MOST_TOKENS: Final = 8
 ADULT_YEARS: Final = 16
+# Numbers of six to eight digits are dense where a batch holds one in so many of all that there are.
+_LONGEST_DENSE_DIGITS: Final = 8
+_DENSE_ONE_IN: Final = 5_000
 _MOST_WINDOWS: Final = 16
 _YEAR_DAYS: Final = 365.25
 # What stands in a column where there is no value.
 _NO_VALUES: Final = frozenset(
     ("blank", "missing", "null", "unbekannt", "undefined", "unknown", "unspecified", "withheld")
 )
+_FLAGS: Final = frozenset(("false", "nan", "nat", "none", "not", "true", "yes"))
 _ZERO: Final = ord("0")
 _ISO_DATE = re.compile(r"\s*(\d{4}-\d{2}-\d{2})(?:[T ].*)?\s*", re.DOTALL)
 _YEAR = re.compile(r"(?<!\d)(?:18|19|20)\d\d(?!\d)")
@@ -54,7 +60,7 @@ def spellings(
         values: Any strings.
         today: A birth date less than 16 years before it is left out.
     """
-    if entity_type == "DATE_OF_BIRTH":
+    if entity_type == "DOB":
         dates = _dates(values, today)
         if dates:
             yield Form.DATE, _Batch(prints, dates).whole()
@@ -65,18 +71,55 @@ def spellings(
     is_name = entity_type == "PERSON"
     kept = batch.telling(SHORTEST_NAME_CHARS if is_name else SHORTEST_CHARS)
     words = kept & (batch.counts == 1) & (batch.digits == 0)
+    dense = kept & batch.dense()
     if is_name:
         yield Form.NAME_WORD, batch.whole(words)
-        yield Form.WHOLE, batch.whole(kept & ~words)
+        yield Form.WHOLE, batch.whole(kept & ~words & ~dense)
         yield from ((Form.WHOLE, turned) for turned in batch.turned(kept))
     else:
-        yield Form.WHOLE, batch.whole(kept)
-    yield from ((Form.WHOLE, shorter) for shorter in batch.without_leading_zeros(kept))
+        yield Form.WHOLE, batch.whole(kept & ~dense)
+    yield Form.DENSE, batch.whole(dense)
+    for digits, shorter in batch.without_leading_zeros(kept):
+        yield Form.WHOLE, shorter[digits > _LONGEST_DENSE_DIGITS]
+        yield Form.DENSE, shorter[digits <= _LONGEST_DENSE_DIGITS]
     if entity_type == "PHONE_NUMBER":
         yield Form.WHOLE, batch.without_country(kept)
     long = batch.windows()
     if len(long):
         yield Form.WHOLE, long
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Which of some values can stand for themselves.
+
+    Attributes:
+        prints: The fingerprint of each value.
+        held: Whether it has one.
+        is_weak: Whether it says too little by itself, and is no mere filler.
+    """
+
+    prints: Words
+    held: NDArray[np.bool_]
+    is_weak: NDArray[np.bool_]
+
+
+def alone(prints: Fingerprints, entity_type: str, values: Sequence[str], today: date) -> Alone:
+    """Returns the fingerprints of ``values`` as they are, and which of them need company."""
+    is_name = entity_type == "PERSON"
+    if entity_type == "DOB":
+        values = [_day(value) for value in values]
+    batch = _Batch(prints, values)
+    found = np.zeros(len(values), np.uint64)
+    held, is_weak = np.zeros((2, len(values)), np.bool_)
+    if len(batch.tokens):
+        found[batch.positions] = batch.whole()
+        held[batch.positions] = True
+        telling = batch.telling(SHORTEST_NAME_CHARS if is_name else SHORTEST_CHARS)
+        is_weak[batch.positions] = ~telling & batch.may_need_company()
+        if entity_type == "DOB":
+            is_weak[batch.positions] = [not _dates([values[i]], today) for i in batch.positions]
+    return Alone(found, held, is_weak)
 
 
 class _Batch:
@@ -91,6 +134,7 @@ class _Batch:
         start = self.tokens.places[self.tokens.first]
         low, high = start.searchsorted(ends - lengths), start.searchsorted(ends)
         held = high > low  # values without a letter or digit have no tokens
+        self.positions: Places = held.nonzero()[0]
         self.low, self.high = low[held], high[held]
         self.counts = self.high - self.low
         self.first: Places = self.tokens.first[self.low]
@@ -113,6 +157,22 @@ class _Batch:
         if is_word.any():
             kept &= ~(is_word & np.isin(self._runs(self.first, self.last), _common(self.prints)))
         return kept
+
+    def dense(self) -> NDArray[np.bool_]:
+        """Returns which values are numbers of which there are so many that one may be chance."""
+        is_number = self.digits == self.chars
+        found = np.zeros(len(self.chars), np.bool_)
+        for digits in range(SHORTEST_NUMBER_DIGITS, _LONGEST_DENSE_DIGITS + 1):
+            chosen = is_number & (self.chars == digits)
+            fewest = 10**digits // _DENSE_ONE_IN
+            if chosen.sum() >= fewest and len(np.unique(self.whole(chosen))) >= fewest:
+                found |= chosen
+        return found
+
+    def may_need_company(self) -> NDArray[np.bool_]:
+        """Returns which values are no fillers and long enough to be told from a flag."""
+        kept: NDArray[np.bool_] = (self.chars >= SHORTEST_WEAK_CHARS) & (self.counts <= MOST_TOKENS)
+        return kept & ~np.isin(self._runs(self.first, self.last), _fillers(self.prints))
 
     def whole(self, kept: NDArray[np.bool_] | None = None) -> Words:
         """Returns the fingerprints of the values as they are."""
@@ -137,8 +197,8 @@ class _Batch:
         yield self._joined(self.first[chosen], ends, tails, self.last[chosen])
         yield self._joined(tails, self.last[chosen], self.first[chosen], ends)
 
-    def without_leading_zeros(self, kept: NDArray[np.bool_]) -> Iterator[Words]:
-        """Yields numbers without one, two or three leading zeros."""
+    def without_leading_zeros(self, kept: NDArray[np.bool_]) -> Iterator[tuple[Places, Words]]:
+        """Yields numbers without one, two or three leading zeros, and how many digits they have."""
         first, last = self.first, self.last
         chosen = kept & (self.digits == self.chars)
         for _ in range(3):
@@ -147,7 +207,7 @@ class _Batch:
             if not chosen.any():
                 return
             first = first + chosen
-            yield self._runs(first[chosen], last[chosen])
+            yield (last - first)[chosen], self._runs(first[chosen], last[chosen])
 
     def without_country(self, kept: NDArray[np.bool_]) -> Words:
         """Returns North American numbers of eleven digits without the leading 1."""
@@ -187,8 +247,20 @@ def _plain(value: str) -> str:
 
 
 @lru_cache(maxsize=8)
+def _fillers(prints: Fingerprints) -> Words:
+    return _Batch(prints, sorted(_NO_VALUES | _FLAGS)).whole()
+
+
+@lru_cache(maxsize=8)
 def _common(prints: Fingerprints) -> Words:
-    return _Batch(prints, sorted(COMMON_WORDS | _NO_VALUES)).whole()
+    plurals = {f"{word}s" for word in COMMON_WORDS}  # Walls, Woods, Banks
+    return _Batch(prints, sorted(COMMON_WORDS | plurals | _NO_VALUES)).whole()
+
+
+def _day(value: str) -> str:
+    """Returns a date without its time, as an output has it."""
+    iso = _ISO_DATE.fullmatch(value)
+    return value if iso is None else iso[1]
 
 
 def _dates(values: Sequence[str], today: date) -> list[str]:

@@ -7,104 +7,177 @@ What has no pattern, such as a name, is found by exact match (:mod:`cloister.det
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cloister.detect.tokens import TOKEN_PATTERN
+from cloister.detect.drawings import without_coordinates
+from cloister.detect.spans import STAND_IN, Span, touches, without_overlaps
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cloister.detect.folding import Offsets
+    from cloister.detect.recognizers import Recognizers
     from cloister.detect.rules import Rule
+
+__all__ = ["RuleSet", "Span", "find_spans", "hot_rules", "without_overlaps"]
 
 _AUTOMATON_BYTES = 64 << 20
 _SHORTEST_CHARS = 7
-# What already stands in for a value: never looked into, and no context for what follows it.
-# Folding has made a full stop of the ellipsis in ``[US_SSN …9871]``.
-_STAND_IN = re.compile(rf"{TOKEN_PATTERN.pattern}|\[[A-Z][A-Z0-9_]{{2,40}}(?: \..{{1,4}})?\]")
+# Of a long text: how much is asked at once for hints, how much of its neighbours comes along, and
+# how far a value may reach that begins in it.
+_BLOCK_BYTES = 4_096
+_HINT_BYTES = 512
+_MARGIN_BYTES = 1_024
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A sensitive value in a text.
+class RuleSet:
+    """Rules that are looked for together. Built once; safe to share between threads.
 
-    Attributes:
-        start: Offset of its first character, in code points.
-        end: Offset after its last.
-        entity_type: Presidio's name.
-        score: Confidence, 0 to 1.
+    Args:
+        rules: In any order; where two claim one place, the score and the length decide.
     """
 
-    start: int
-    end: int
-    entity_type: str
-    score: float
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        import re2
+
+        options = _options()
+        self._rules = tuple(rules)
+        self._patterns = tuple(re2.compile(rule.pattern, options) for rule in rules)
+        # Tells in one pass which rules have a place in a text.
+        self._hints = re2.Set.SearchSet(_options())
+        for rule in rules:
+            self._hints.Add(rule.hint or rule.pattern)
+        self._hints.Compile()
+
+    def claims(self, text: str) -> list[Span]:
+        """Returns every place that a rule claims, in no order; places may overlap."""
+        if len(text) < _SHORTEST_CHARS:
+            return []
+        plain, offsets = (text, None) if text.isascii() else _fold(text)
+        data = plain.encode("ascii")
+        stretches = self._stretches(data)
+        if not stretches:
+            return []
+        masked: list[tuple[int, int]] = []
+        if "~" in plain or "[" in plain:
+            masked = [match.span() for match in _stand_in().finditer(data)]
+        if masked:
+            plain, data = _blanked(data, masked)
+        claims = [
+            claim
+            for number, first, last in stretches
+            for claim in self._claims_of(number, plain, data, first, last)
+            if not touches(masked, claim.start, claim.end)
+        ]
+        if offsets is None:
+            return claims
+        return [
+            Span(offsets[s.start], offsets[s.end - 1] + 1, s.entity_type, s.score) for s in claims
+        ]
+
+    def _claims_of(
+        self, number: int, plain: str, data: bytes, first: int, last: int
+    ) -> Iterator[Span]:
+        rule = self._rules[number]
+        entity_type, score, check = rule.entity_type, rule.score, rule.check
+        for match in self._patterns[number].finditer(data, first, last):
+            start, end = match.span()
+            if check is None:
+                yield Span(start, end, entity_type, score)
+                continue
+            place = check(plain, start, end)
+            if place is not None:
+                yield Span(*place, entity_type, score)
+
+    def _stretches(self, data: bytes) -> list[tuple[int, int, int]]:
+        """Returns which rules have a place in which stretches: rule, from, to.
+
+        A long text is asked in blocks, since one that has a hint somewhere has it seldom
+        everywhere. A stretch reaches past its blocks, and to the end of a line, so that no value
+        is cut.
+        """
+        length = len(data)
+        if length <= _BLOCK_BYTES + 2 * _HINT_BYTES:
+            return [(number, 0, length) for number in self._hints.Match(data) or ()]
+        stretches: list[tuple[int, int, int]] = []
+        reaching: dict[int, tuple[int, int]] = {}
+        line_end = -1
+        for first in range(0, length, _BLOCK_BYTES):
+            last = first + _BLOCK_BYTES
+            seen = self._hints.Match(data[max(0, first - _HINT_BYTES) : last + _HINT_BYTES])
+            if not seen:
+                continue
+            start, end = max(0, first - _MARGIN_BYTES), last + _MARGIN_BYTES
+            if line_end < end:
+                line_end = data.find(b"\n", end)
+                line_end = length if line_end < 0 else line_end
+            for number in seen:
+                known = reaching.get(number)
+                if known is not None and known[1] < start:
+                    stretches.append((number, *known))
+                    known = None
+                reaching[number] = (start if known is None else known[0], line_end)
+        return stretches + [(number, *known) for number, known in reaching.items()]
 
 
-def find_spans(text: str) -> list[Span]:
+def find_spans(text: str, recognizers: Recognizers | None = None) -> list[Span]:
     """Returns the sensitive values in ``text``, in order and without overlaps.
 
     Where two rules claim one place the higher score stays, then the longer span. What stands in for
     a value already (``US_SSN~k3f7x2abqd``, ``[US_SSN]``) is never looked into.
+
+    Args:
+        text: Any text.
+        recognizers: What an admin adds, and what is never sensitive.
     """
-    if len(text) < _SHORTEST_CHARS:
-        return []
-    plain, offsets = (text, None) if text.isascii() else _fold(text)
-    seen = _hints().Match(plain)
-    if not seen:
-        return []
-    masked: list[tuple[int, int]] = []
-    if "~" in plain or "[" in plain:
-        masked = [match.span() for match in _STAND_IN.finditer(plain)]
-        plain = _STAND_IN.sub(lambda m: "\x00" * len(m.group()), plain)
-    claims: list[Span] = []
-    data = plain.encode("ascii")
-    for number in seen:
-        rule, pattern = _rules()[number], _patterns()[number]
-        for match in pattern.finditer(data):
-            place: tuple[int, int] | None = match.span()
-            if rule.check is not None:
-                place = rule.check(plain, *match.span())
-            if place is not None and not _touches(masked, *place):
-                claims.append(Span(*place, rule.entity_type, rule.score))
-    spans = without_overlaps(claims)
-    if offsets is None:
-        return spans
-    return [Span(offsets[s.start], offsets[s.end - 1] + 1, s.entity_type, s.score) for s in spans]
+    claims = without_coordinates(text, hot_rules().claims(text))
+    if recognizers is not None and recognizers:
+        claims = recognizers.without_allowed(text, claims + recognizers.find(text))
+    return without_overlaps(claims)
 
 
-def without_overlaps(claims: list[Span]) -> list[Span]:
-    """Returns the claims in order; of those that overlap, higher scores and longer spans stay."""
-    if len(claims) < 2:
-        return claims
-    kept: list[Span] = []
-    end = 0
-    # Claims that touch are settled among themselves; groups of them never meet.
-    group: list[Span] = []
-    for claim in sorted(claims, key=lambda s: s.start):
-        if group and claim.start >= end:
-            kept += _settle(group)
-            group = []
-        group.append(claim)
-        end = max(end, claim.end)
-    return kept + _settle(group)
+@cache
+def hot_rules() -> RuleSet:
+    """Returns the rules that run on every output."""
+    from cloister.detect.addresses import STREET_RULES
+    from cloister.detect.credentials import CREDENTIAL_RULES
+    from cloister.detect.dates import BIRTH_RULES
+    from cloister.detect.documents import DOCUMENT_RULES
+    from cloister.detect.identifiers import IDENTIFIER_RULES
+    from cloister.detect.network import NETWORK_RULES
+    from cloister.detect.payments import PAYMENT_RULES
+    from cloister.detect.people import PEOPLE_RULES
+    from cloister.detect.phones import TRUNK_RULES
+
+    return RuleSet(
+        (
+            *CREDENTIAL_RULES,
+            *IDENTIFIER_RULES,
+            *NETWORK_RULES,
+            *BIRTH_RULES,
+            *DOCUMENT_RULES,
+            *PAYMENT_RULES,
+            *PEOPLE_RULES,
+            *STREET_RULES,
+            *TRUNK_RULES,
+        )
+    )
 
 
-def _touches(masked: list[tuple[int, int]], start: int, end: int) -> bool:
-    """Returns whether a range overlaps one of some ranges that are in order."""
-    following = bisect_left(masked, (end,))
-    return following > 0 and masked[following - 1][1] > start
+def _blanked(data: bytes, ranges: list[tuple[int, int]]) -> tuple[str, bytes]:
+    """Returns a text without what stands in some ranges, as characters and as bytes."""
+    blanked = bytearray(data)
+    for start, end in ranges:
+        blanked[start:end] = bytes(end - start)
+    return blanked.decode("ascii"), bytes(blanked)
 
 
-def _settle(group: list[Span]) -> list[Span]:
-    if len(group) == 1:
-        return group
-    kept: list[Span] = []
-    for claim in sorted(group, key=lambda s: (-s.score, s.start - s.end, s.start)):
-        if all(claim.end <= other.start or claim.start >= other.end for other in kept):
-            kept.append(claim)
-    return sorted(kept, key=lambda s: s.start)
+@cache
+def _stand_in() -> Any:
+    import re2
+
+    return re2.compile(STAND_IN.pattern.replace("\u2026", ""), _options())
 
 
 def _options() -> Any:
@@ -116,36 +189,7 @@ def _options() -> Any:
     return options
 
 
-def _fold(text: str) -> tuple[str, list[int] | None]:
+def _fold(text: str) -> tuple[str, Offsets | None]:
     from cloister.detect.folding import fold
 
     return fold(text)
-
-
-@cache
-def _rules() -> tuple[Rule, ...]:
-    from cloister.detect.credentials import CREDENTIAL_RULES
-    from cloister.detect.identifiers import IDENTIFIER_RULES
-    from cloister.detect.people import PEOPLE_RULES
-
-    return (*CREDENTIAL_RULES, *IDENTIFIER_RULES, *PEOPLE_RULES)
-
-
-@cache
-def _hints() -> Any:
-    """Returns the automaton that tells which rules have a place in a text."""
-    import re2
-
-    hints = re2.Set.SearchSet(_options())
-    for rule in _rules():
-        hints.Add(rule.hint or rule.pattern)
-    hints.Compile()
-    return hints
-
-
-@cache
-def _patterns() -> tuple[Any, ...]:
-    import re2
-
-    options = _options()
-    return tuple(re2.compile(rule.pattern, options) for rule in _rules())

@@ -15,13 +15,18 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-TOKEN_PATTERN: re.Pattern[str] = re.compile(r"[A-Z][A-Z0-9_]*~[a-z2-7]{10}")
+    from cloister.detect.masking.sealed import Sealer
+
+#: A token, or one that the broker can undo (``~~``, see ``cloister.detect.masking.sealed``).
+TOKEN_PATTERN: re.Pattern[str] = re.compile(r"[A-Z][A-Z0-9_]*~(?:~[a-z2-7]{52,154}|[a-z2-7]{10})")
 
 _DIGEST_BYTES = 10  # 80 bits, of which the first 50 are shown
 _SHOWN = 10
 _MIN_KEY_BYTES = 16
+_FEW = 32  # below, setting up arrays costs more than it saves
+_ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648
 
 # Written with many separators, and in any case, for the same thing.
 _IDENTIFIERS = frozenset(
@@ -44,6 +49,8 @@ _IDENTIFIERS = frozenset(
 # Written with any case and spacing for the same thing; punctuation counts.
 _WORDS = frozenset({"CITY", "EMAIL_ADDRESS", "IP_ADDRESS", "PERSON", "STREET_ADDRESS", "USERNAME"})
 
+# What is deleted from an identifier in ASCII: everything but letters and digits.
+_PUNCTUATION = {code: None for code in range(128) if not chr(code).isalnum()}
 _INTEGRAL_FLOAT = re.compile(r"[+-]?\d+\.0+")
 _MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})[T ]00:00(?::00(?:\.0+)?)?")
 
@@ -53,42 +60,123 @@ class Tokenizer:
 
     Args:
         key: At least 16 bytes; the same key gives the same tokens.
+        reversible_key: 32 bytes for tokens that can be undone; without it there are none, and
+            plain ones stand in for them.
 
     Raises:
-        ValueError: The key is too short.
+        ValueError: A key has a wrong length.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, reversible_key: bytes | None = None) -> None:
         if len(key) < _MIN_KEY_BYTES:
             raise ValueError(f"a token key has at least {_MIN_KEY_BYTES} bytes")
         self._key = hashlib.blake2b(key, person=b"cloister-tok-key").digest()
-        self._domain_keys: dict[str, bytes] = {}
+        self._hashes: dict[tuple[str, bytes], hashlib.blake2b] = {}
+        self._sealer: Sealer | None = None
+        if reversible_key is not None:
+            from cloister.detect.masking.sealed import Sealer
+
+            self._sealer = Sealer(reversible_key)
 
     def token(self, entity_type: str, value: str) -> str:
         """Returns the token of ``value``; a value that is a token already stays as it is."""
-        if TOKEN_PATTERN.fullmatch(value):
-            return value
-        data = canonical_value(entity_type, value).encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(
-            data,
-            key=self._domain_key(entity_type),
-            digest_size=_DIGEST_BYTES,
-            person=b"cloister-token",
-        ).digest()
-        return f"{entity_type}~{base64.b32encode(digest)[:_SHOWN].decode('ascii').lower()}"
+        return self.tokens(entity_type, (value,))[0]
 
     def tokens(self, entity_type: str, values: Iterable[str]) -> list[str]:
         """Returns the tokens of ``values``, in order."""
-        return [self.token(entity_type, value) for value in values]
+        start = self._hash(entity_type, b"cloister-token").copy
+        canonical = _canonical(entity_type)
+        values = list(values)
+        digests: list[bytes] = []
+        for value in values:
+            digest = start()
+            digest.update(canonical(value).encode("utf-8", "surrogatepass"))
+            digests.append(digest.digest())
+        shown = _base32_many(digests)
+        return [
+            value if "~" in value and TOKEN_PATTERN.fullmatch(value) else f"{entity_type}~{text}"
+            for value, text in zip(values, shown, strict=True)
+        ]
 
-    def _domain_key(self, entity_type: str) -> bytes:
-        key = self._domain_keys.get(entity_type)
-        if key is None:
+    def reversible_tokens(self, entity_type: str, values: Iterable[str]) -> list[str]:
+        """Returns tokens that the broker can undo; plain ones for long values or without a key."""
+        values = list(values)
+        if self._sealer is None:
+            return self.tokens(entity_type, values)
+        canonical, seal = _canonical(entity_type), self._sealer.seal
+        sealed = [
+            value if "~" in value and TOKEN_PATTERN.fullmatch(value) else seal(entity_type, text)
+            for value, text in ((value, canonical(value)) for value in values)
+        ]
+        return [
+            self.token(entity_type, value) if token is None else token
+            for value, token in zip(values, sealed, strict=True)
+        ]
+
+    def reveal(self, token: str) -> str | None:
+        """Returns what a reversible token stands for, ``None`` when this key did not make it."""
+        return None if self._sealer is None else self._sealer.reveal(token)
+
+    def offset(self, entity_type: str, text: str) -> float:
+        """Returns a number in [-1, 1) that nobody can tell without the key; equal for equal texts.
+
+        It moves numbers and dates. It is no token's digest: neither says anything of the other.
+        """
+        digest = self._hash(entity_type, b"cloister-offset").copy()
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        return int.from_bytes(digest.digest()[:6], "big") / 2**47 - 1.0
+
+    def offsets(self, entity_type: str, values: Iterable[str]) -> list[float]:
+        """Returns the offset of each text, in order."""
+        return [self.offset(entity_type, value) for value in values]
+
+    def _hash(self, entity_type: str, purpose: bytes) -> hashlib.blake2b:
+        """Returns the keyed hash of a type, to be copied: setting the key costs as much as both."""
+        known = self._hashes.get((entity_type, purpose))
+        if known is None:
             key = hashlib.blake2b(
                 entity_type.encode("utf-8"), key=self._key, person=b"cloister-domain"
             ).digest()
-            self._domain_keys[entity_type] = key
-        return key
+            known = hashlib.blake2b(key=key, digest_size=_DIGEST_BYTES, person=purpose)
+            self._hashes[entity_type, purpose] = known
+        return known
+
+
+def _base32_many(digests: list[bytes]) -> list[str]:
+    """Returns the first ten characters of the base32 of each digest, in lower case."""
+    if len(digests) < _FEW:
+        return [base64.b32encode(digest)[:_SHOWN].decode("ascii").lower() for digest in digests]
+    import numpy as np
+
+    data = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, _DIGEST_BYTES)
+    bits = np.zeros(len(digests), dtype=np.uint64)
+    for column in range(7):  # 56 bits, of which the first 50 count
+        bits = (bits << np.uint64(8)) | data[:, column]
+    shifts = np.arange(51, 1, -5, dtype=np.uint64)
+    letters = np.frombuffer(_ALPHABET, dtype=np.uint8)
+    codes = letters[((bits[:, None] >> shifts) & np.uint64(31)).astype(np.intp)]
+    text = codes.tobytes().decode("ascii")
+    return [text[i : i + _SHOWN] for i in range(0, len(text), _SHOWN)]
+
+
+def _canonical(entity_type: str) -> Callable[[str], str]:
+    """Returns what makes the canonical text of values of a type, quick for plain ASCII."""
+
+    def slow(value: str) -> str:
+        return canonical_value(entity_type, value)
+
+    if entity_type in _IDENTIFIERS:
+
+        def identifier(value: str) -> str:
+            if not value.isascii() or "." in value:
+                return slow(value)
+            text = value.lower().translate(_PUNCTUATION)
+            return text.zfill(9) if entity_type == "US_SSN" and text.isdecimal() else text
+
+        return identifier
+    if entity_type in _WORDS:
+        return lambda value: " ".join(value.lower().split()) if value.isascii() else slow(value)
+    return slow
 
 
 def canonical_value(entity_type: str, value: str) -> str:
@@ -106,7 +194,7 @@ def canonical_value(entity_type: str, value: str) -> str:
     if entity_type in _WORDS:
         return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
     text = unicodedata.normalize("NFC", value).strip()
-    if entity_type == "DATE_OF_BIRTH":
+    if entity_type == "DOB":
         midnight = _MIDNIGHT.fullmatch(text)
         return midnight[1] if midnight else text
     return text

@@ -1,4 +1,4 @@
-"""What users call: ``cloister.explain``, ``cloister.mask`` and ``cloister.tokenize``.
+"""What users call: ``cloister.explain``, ``mask``, ``tokenize`` and ``reveal``.
 
 The guard works without any of them. They need a guarded kernel, except ``explain``, which outside
 one says what local detection finds and that no policy is known.
@@ -13,23 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from cloister.core.errors import CloisterError
 from cloister.core.labels import Level
-from cloister.core.policy import Treatment
 from cloister.hooks.client import client, is_guarded
-from cloister.hooks.labels import ColumnLabel, FrameLabels
-from cloister.hooks.masking import REDACTED, UNKNOWN, tokens_of
+from cloister.hooks.labels import ColumnLabel, FrameLabels, name_text, session_names
+from cloister.hooks.masking import UNKNOWN, mask_for_label, mask_prose, revealed, tokens_of
 from cloister.hooks.policyview import STRICT, PolicyView, current_policy
+from cloister.hooks.provenance import FrameTraces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WHAT_HAPPENS = {
-    Treatment.SHOW: "shown",
-    Treatment.TOKEN: "shown as a token",
-    Treatment.PARTIAL: "shown as its last four characters",
-    Treatment.REDACT: "redacted",
-}
+    from cloister.hooks.provenance import Trace
+
 _PUBLIC = Level.PUBLIC
-_HEADINGS = ("column", "level", "entity", "label from", "display", "rule")
+_HEADINGS = ("column", "level", "entity", "label from", "display", "rule", "made of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +37,12 @@ class ExplainedColumn:
         level: ``public``, ``internal``, ``confidential`` or ``restricted``.
         entity_type: Presidio's name for what it holds, or ``None``.
         source: Where the label was learned.
-        treatment: What the policy does: ``show``, ``token``, ``partial`` or ``redact``.
+        treatment: What the policy does: ``show``, or the kind of mask, for instance ``token``.
         rule: The policy rule that decides.
+        made_of: The columns that it was made of, and how: ``ssn of p.csv → renamed → merged``.
+        aggregate: The statistic that its cells are, or ``None``.
+        least_count: Rows behind the cell that has the fewest; ``None`` when that is not known.
+        display: The treatment, in words.
     """
 
     name: str
@@ -51,6 +51,10 @@ class ExplainedColumn:
     source: str
     treatment: str
     rule: str
+    made_of: str = ""
+    aggregate: str | None = None
+    least_count: int | None = None
+    display: str = "shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +76,15 @@ class Explanation:
                 c.level,
                 c.entity_type or "",
                 c.source,
-                _WHAT_HAPPENS[Treatment(c.treatment)] if self.policy else "not guarded",
+                c.display if self.policy else "not guarded",
                 c.rule if self.policy else "",
+                c.made_of,
             )
             for c in self.columns
         ]
+
+    def _headings(self) -> tuple[str, ...]:
+        return _HEADINGS if any(c.made_of for c in self.columns) else _HEADINGS[:-1]
 
     def _caption(self) -> str:
         if self.policy is None:
@@ -87,18 +95,22 @@ class Explanation:
         return f"policy {self.policy}"
 
     def __repr__(self) -> str:
-        rows = [_HEADINGS, *self._rows()]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+        headings = self._headings()
+        rows = [headings, *self._rows()]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(headings))]
         lines = [
-            "  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows
+            "  ".join(c.ljust(w) for c, w in zip(r, widths, strict=False)).rstrip() for r in rows
         ]
         return "\n".join([*lines, self._caption()])
 
     def _repr_html_(self) -> str:
         cell = 'style="text-align:left"'
-        head = "".join(f"<th {cell}>{html.escape(h)}</th>" for h in _HEADINGS)
+        headings = self._headings()
+        head = "".join(f"<th {cell}>{html.escape(h)}</th>" for h in headings)
         body = "".join(
-            "<tr>" + "".join(f"<td {cell}>{html.escape(c)}</td>" for c in row) + "</tr>"
+            "<tr>"
+            + "".join(f"<td {cell}>{html.escape(c)}</td>" for c in row[: len(headings)])
+            + "</tr>"
             for row in self._rows()
         )
         return (
@@ -120,16 +132,25 @@ def explain(obj: Any) -> Explanation:
     """
     policy = _policy() if is_guarded() else STRICT
     names, labels, index_names = _labels(obj, policy)
+    traces = _traces(obj)
     lines = [
-        _explained(name, label, policy) for name, label in zip(names, labels.columns, strict=True)
+        _explained(name, label, policy, trace)
+        for name, label, trace in zip(names, labels.columns, traces.columns, strict=True)
     ]
     lines += [
-        _explained(f"index {'' if name is None else name}".strip(), label, policy)
-        for name, label in zip(index_names, labels.index, strict=False)
+        _explained(f"index {'' if name is None else name}".strip(), label, policy, trace)
+        for name, label, trace in zip(index_names, labels.index, traces.index, strict=False)
         if label is not None
     ]
     lines += [
-        _explained("column labels", label, policy) for label in labels.header if label is not None
+        _explained("column labels", label, policy, trace)
+        for label, trace in zip(labels.header, traces.header, strict=False)
+        if label is not None
+    ]
+    lines += [
+        _explained(f"row {name}", label, policy, trace)
+        for name, label, trace in zip(traces.row_names, labels.rows, traces.rows, strict=False)
+        if label is not None
     ]
     return Explanation(tuple(lines), policy.name if policy is not STRICT else None)
 
@@ -147,7 +168,7 @@ def mask(obj: Any) -> Any:
     policy = _policy()
     try:
         if isinstance(obj, str):
-            return _mask_text(obj, policy)
+            return mask_prose(obj, UNKNOWN, policy)
         if _is_of("pandas", obj, ("DataFrame", "Series", "Index")):
             from cloister.hooks.pandas_display import masked_copy
             from cloister.hooks.pandas_masking import keep_name
@@ -164,6 +185,37 @@ def mask(obj: Any) -> Any:
             remedy="Mask its columns one by one to find the one that cannot be read.",
         ) from None
     raise _unsupported(obj)
+
+
+def preview(obj: Any, rows: int = 20, seed: int = 0) -> Any:
+    """Returns invented rows that look like a table: for code and reports, without the data.
+
+    Types are true, and so are, in steps of 5 %, shares of nulls and of frequent categories, and the
+    rough range of what the policy shows, as far as ten rows stand behind it. No row and no
+    sensitive value is one of the table's.
+
+    Args:
+        obj: A pandas or polars DataFrame. Its index is left out.
+        rows: How many rows to invent.
+        seed: Chooses them: the same table and seed give the same rows.
+
+    Raises:
+        BrokerUnavailable: This is not a guarded kernel, or its broker does not answer.
+        CloisterError: The object is of another kind, or cannot be read.
+    """
+    policy = _policy()
+    if not _is_of("pandas", obj, ("DataFrame",)) and not _is_of("polars", obj, ("DataFrame",)):
+        raise _unsupported(obj)
+    from cloister.hooks.previews import preview_frame
+
+    try:
+        return preview_frame(obj, _labels(obj, policy)[1], policy, rows, seed)
+    except Exception as error:  # noqa: BLE001 - the text of another error may hold a value
+        raise CloisterError(
+            f"This {type(obj).__name__} could not be previewed ({type(error).__name__}).",
+            code="CLO-OUTPUT-002",
+            remedy="Preview its columns one by one to find the one that cannot be read.",
+        ) from None
 
 
 def tokenize(series: Any) -> Any:
@@ -197,6 +249,57 @@ def tokenize(series: Any) -> Any:
     )
 
 
+def reveal(tokens: Any) -> Any:
+    """Undoes reversible tokens, where the policy lets this kernel's user; each call is recorded.
+
+    What comes back are canonical texts (``219099871``), sensitive like the values that they stood
+    for: displays and the gate mask them.
+
+    Args:
+        tokens: A token, a list of tokens, or a pandas or polars Series of them; nulls are kept.
+
+    Returns:
+        Texts in the same shape.
+
+    Raises:
+        BrokerUnavailable: This is not a guarded kernel, or its broker does not answer.
+        RevealDenied: The policy does not allow it, or something is no token of this workspace.
+        CloisterError: ``tokens`` is of another kind.
+    """
+    policy = _policy()
+    if isinstance(tokens, str):
+        return revealed([tokens])[0]
+    if isinstance(tokens, (list, tuple)):
+        return revealed(tokens)
+    if not _is_of("pandas", tokens, ("Series",)) and not _is_of("polars", tokens, ("Series",)):
+        raise _unsupported(tokens)
+    from cloister.detect.masking.sealed import entity_of
+
+    is_polars = _is_of("polars", tokens, ("Series",))
+    cells = tokens.to_list() if is_polars else tokens.tolist()
+    values = revealed(cells)
+    entities = {entity_of(cell) for cell in cells if isinstance(cell, str)} - {None}
+    entity = entities.pop() if len(entities) == 1 else None
+    level = Level.RESTRICTED if entity is None else policy.level_of(entity)
+    name = name_text(tokens.name)
+    labels = {name: ColumnLabel(level, entity, "revealed", is_stated=True)}
+    if is_polars:
+        import polars as pl
+
+        session_names.declare(labels)  # a series of polars' carries no label of its own
+        return pl.Series(tokens.name, values, dtype=pl.String)
+    import pandas as pd
+
+    from cloister.hooks.pandas_provenance import set_provenance
+    from cloister.hooks.provenance import declared
+
+    series = pd.Series(values, index=tokens.index, name=tokens.name, dtype="string").astype(
+        _text_type()
+    )
+    set_provenance(series, declared(labels, "tokens").column(name))
+    return series
+
+
 def _text_type() -> Any:
     import pandas as pd
 
@@ -213,24 +316,48 @@ def _policy() -> PolicyView:
     return policy
 
 
-def _explained(name: object, label: ColumnLabel | None, policy: PolicyView) -> ExplainedColumn:
+def _explained(
+    name: object, label: ColumnLabel | None, policy: PolicyView, trace: Trace | None = None
+) -> ExplainedColumn:
+    shown = name_text(name)
     if label is None:
         return ExplainedColumn(
-            str(name),
+            shown,
             "public",
             None,
             "nothing found",
             policy.treatment(_PUBLIC).value,
             "display.public",
+            display=policy.mask_for(None, _PUBLIC).words,
         )
+    mask = mask_for_label(label, policy)
+    is_own = policy.masks(label.level) and label.entity_type in policy.masks_by_type
     return ExplainedColumn(
-        str(name),
+        shown,
         str(label.level),
         label.entity_type,
         label.source,
-        policy.treatment(label.level).value,
-        label.rule,
+        mask.kind.value,
+        f"masks.{label.entity_type}" if is_own else label.rule,
+        "" if trace is None else str(trace),
+        None if trace is None else trace.aggregate,
+        None if trace is None else trace.least_count,
+        mask.words,
     )
+
+
+def _traces(obj: Any) -> FrameTraces:
+    """Returns how each part of a table was made, as far as that is known."""
+    if _is_of("pandas", obj, ("DataFrame", "Series")):
+        from cloister.hooks.pandas_labels import frame_traces
+
+        return frame_traces(obj)
+    if _is_of("polars", obj, ("DataFrame", "Series")):
+        from cloister.hooks import polars_labels
+
+        frame = obj if hasattr(obj, "width") else obj.to_frame()
+        return polars_labels.frame_traces(frame)
+    return FrameTraces(())
 
 
 def _labels(obj: Any, policy: PolicyView) -> tuple[Sequence[object], FrameLabels, Sequence[object]]:
@@ -264,28 +391,6 @@ def _mask_polars(obj: Any, policy: PolicyView) -> Any:
     labels = polars_labels(frame, policy).masked(policy)
     masked = mask_polars(frame, labels, policy) if labels else frame
     return masked.to_series(0) if is_series else masked
-
-
-def _mask_text(text: str, policy: PolicyView) -> str:
-    from cloister.detect.text import find_spans
-
-    parts: list[str] = []
-    end = 0
-    for span in sorted(find_spans(text), key=lambda s: s.start):
-        level = policy.level_of(span.entity_type)
-        if span.start < end or not policy.masks(level):
-            continue
-        label = ColumnLabel(level, span.entity_type)
-        parts += [text[end : span.start], _mask_one(text[span.start : span.end], label, policy)]
-        end = span.end
-    return "".join([*parts, text[end:]])
-
-
-def _mask_one(value: str, label: ColumnLabel, policy: PolicyView) -> str:
-    from cloister.hooks.masking import mask_values
-
-    (shown,) = mask_values([value], label, policy)
-    return shown if isinstance(shown, str) else REDACTED
 
 
 def _is_of(library: str, obj: object, names: Sequence[str]) -> bool:

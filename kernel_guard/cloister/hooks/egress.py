@@ -2,8 +2,8 @@
 
 There is no network in the sandbox but the proxy, so these hooks prevent nothing: without them a
 refused connection is ``Network is unreachable``. With them ``socket``, ``urllib``, ``requests``,
-``urllib3`` and ``httpx`` raise :class:`~cloister.core.errors.EgressDenied` with the rule and the
-remedy. It is no ``OSError``, so libraries neither retry it nor wrap it.
+``urllib3``, ``httpx`` and ``aiohttp`` raise :class:`~cloister.core.errors.EgressDenied` with the
+rule and the remedy. It is no ``OSError``, so libraries neither retry it nor wrap it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _CODE_HEADER = "X-Cloister-Code"
-_REFUSED = 403
+_REFUSED = 400  # and above; answers of upstreams never carry the header
 _DENIAL_TIMEOUT_S = 5.0
 
 _LOCAL_NAMES = frozenset(
@@ -36,12 +36,13 @@ _asking = threading.local()
 
 
 def install() -> None:
-    """Adds the audit hook and patches ``http.client``; watches for httpcore."""
+    """Adds the audit hook and patches ``http.client``; watches for httpcore and aiohttp."""
     from cloister.hooks.imports import when_imported
 
     sys.addaudithook(_audit)
     when_imported("http.client", _install_http_client)
     when_imported("httpcore", _install_httpcore)
+    when_imported("aiohttp", _install_aiohttp)
 
 
 # --- sockets ---
@@ -151,7 +152,7 @@ def _install_http_client(module: ModuleType) -> None:
         @functools.wraps(original)
         def begin(self: Any) -> None:
             original(self)
-            if self.status == _REFUSED and self.headers.get(_CODE_HEADER):
+            if self.status >= _REFUSED and self.headers.get(_CODE_HEADER):
                 error = error_from_headers(self.headers)
                 self.close()
                 if error is not None:
@@ -166,7 +167,7 @@ def _install_http_client(module: ModuleType) -> None:
             # The answer to CONNECT is read by ``_tunnel``, of http.client and of urllib3 alike,
             # which throws the headers of a refusal away.
             caller = sys._getframe(1)  # noqa: SLF001 - the documented way to the caller's name
-            if status[1] == _REFUSED and caller.f_code.co_name == "_tunnel":
+            if status[1] >= _REFUSED and caller.f_code.co_name == "_tunnel":
                 error = error_from_headers(module.parse_headers(self.fp))
                 if error is not None:
                     self.close()
@@ -186,7 +187,7 @@ def _install_httpcore(_module: ModuleType) -> None:
 
     def check(event: Any) -> Any:
         _version, status, _reason, headers, *_rest = event
-        if status == _REFUSED:
+        if status >= _REFUSED:
             decoded = {k.decode("latin-1"): v.decode("latin-1") for k, v in headers}
             error = error_from_headers(decoded)
             if error is not None:
@@ -209,3 +210,23 @@ def _install_httpcore(_module: ModuleType) -> None:
 
     patch(HTTP11Connection, "_receive_response_headers", wrap_sync)
     patch(AsyncHTTP11Connection, "_receive_response_headers", wrap_async)
+
+
+def _install_aiohttp(_module: ModuleType) -> None:
+    from aiohttp.client_reqrep import ClientResponse
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        async def start(self: Any, *args: Any, **kwargs: Any) -> Any:
+            response = await original(self, *args, **kwargs)
+            # The answer to CONNECT passes here, too.
+            if response.status >= _REFUSED:
+                error = error_from_headers(response.headers)
+                if error is not None:
+                    response.close()
+                    raise error
+            return response
+
+        return start
+
+    patch(ClientResponse, "start", wrap)

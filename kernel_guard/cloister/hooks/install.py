@@ -26,6 +26,8 @@ def install_all() -> list[str]:
         "egress relay": _relay,
         "egress errors": _egress,
         "display": _display,
+        "labels": _labels,
+        "notes": _notes,
         "reads": _reads,
         "tracebacks": _errors,
     }
@@ -65,6 +67,17 @@ def _display() -> None:
     when_imported("polars", _polars)
 
 
+def _labels() -> None:
+    when_imported("pandas", _follow_pandas)
+    when_imported("polars", _follow_polars)
+
+
+def _notes() -> None:
+    from cloister.hooks.notes import install
+
+    install()
+
+
 def _reads() -> None:
     from cloister.hooks import reads
 
@@ -85,6 +98,19 @@ def _pandas(pandas: ModuleType) -> None:
     pandas_display.install(pandas)
     reads.install_pandas(pandas)
     construction.install(pandas)
+
+
+def _follow_pandas(pandas: ModuleType) -> None:
+    from cloister.hooks import pandas_tracking
+
+    # A pandas that is made otherwise is no reason to warn: its tables are classified by value.
+    _succeeds(lambda: pandas_tracking.install(pandas))
+
+
+def _follow_polars(polars: ModuleType) -> None:
+    from cloister.hooks import polars_tracking
+
+    _succeeds(lambda: polars_tracking.install(polars))
 
 
 def _polars(polars: ModuleType) -> None:

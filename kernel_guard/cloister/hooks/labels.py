@@ -8,6 +8,7 @@ All of this is comfort: the gate outside the kernel recognises values again and 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ DETECTION_ROWS = 400
 #: Rows that a second look at the same frame compares with the first.
 PROBE_ROWS = 24
 _LONGEST_SAMPLE = 2_000
+# What the sidecar writes; a source that was joined with another holds a plus sign.
+_LOWERED = re.compile(r"catalog:[^\s+]+ lowered by [^+]+")
 _TABLES_KEPT = 512
 
 
@@ -45,6 +48,8 @@ class ColumnLabel:
         free_text: Whether the cells are prose.
         is_stated: Whether a person said what it holds.
         is_read: Whether the column came from a file that the sidecar has indexed.
+        is_derived: Whether its cells were computed from what the label was given to. They are as
+            sensitive; but a comparison's ``True`` is nothing to look for in every output.
     """
 
     level: Level
@@ -53,11 +58,20 @@ class ColumnLabel:
     free_text: bool = False
     is_stated: bool = False
     is_read: bool = False
+    is_derived: bool = False
 
     @property
     def words(self) -> str:
         """``US_SSN restricted``, or only the level when the kind is not known."""
         return f"{self.entity_type} {self.level}" if self.entity_type else str(self.level)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the data's owner lowered it, so that neither detection nor a rule raises it.
+
+        Only as it was read: joined with anything else it is a label like any other.
+        """
+        return self.is_stated and _LOWERED.fullmatch(self.source) is not None
 
     @property
     def rule(self) -> str:
@@ -78,6 +92,7 @@ class ColumnLabel:
             free_text=first.free_text,
             is_stated=high.is_stated or low.is_stated,
             is_read=high.is_read or low.is_read,
+            is_derived=high.is_derived and low.is_derived,
         )
 
 
@@ -231,7 +246,7 @@ def content_key(values: Iterable[object]) -> int:
 def label_columns(
     names: Sequence[object],
     samples: Sequence[Sequence[object]],
-    declared: Mapping[str, ColumnLabel],
+    followed: Sequence[ColumnLabel | None],
     policy: PolicyView,
 ) -> tuple[ColumnLabel | None, ...]:
     """Decides the label of each column.
@@ -239,40 +254,46 @@ def label_columns(
     Args:
         names: Column names of any kind; ``None`` for one without a name.
         samples: Some cells of each column.
-        declared: Labels by column name.
+        followed: The label that followed the data into each column; empty for none at all.
         policy: Its column rules and entity levels.
 
     Returns:
         A label for each column, ``None`` where nothing is known.
     """
-    texts = ["" if name is None else _name_text(name) for name in names]
-    stated = [_stated(text, declared, policy) for text in texts]
+    texts = ["" if name is None else name_text(name) for name in names]
+    stated = [
+        _stated(text, label, policy)
+        for text, label in zip(texts, followed or (None,) * len(texts), strict=True)
+    ]
     detected = _detect(texts, samples, policy)
     if not policy.digest:
         # Without a policy nothing says that a column may be shown.
         stated = [x or _NO_POLICY for x in stated]
     joined: list[ColumnLabel | None] = []
     for said, seen in zip(stated, detected, strict=True):
+        if said is not None and said.is_final:
+            joined.append(said)
+            continue
         joined.append(said.join(seen) if said is not None and seen is not None else said or seen)
     return tuple(joined)
 
 
-def _name_text(name: object) -> str:
+def name_text(name: object) -> str:
+    """Returns a column's name as text, of several headers the innermost that is not empty."""
     if isinstance(name, tuple):
         # A column below several headers goes by its innermost name that is not empty.
-        return next((t for part in reversed(name) if (t := _name_text(part))), "")
+        return next((t for part in reversed(name) if (t := name_text(part))), "")
     return canonical_text(name) or ""
 
 
-def _stated(
-    name: str, declared: Mapping[str, ColumnLabel], policy: PolicyView
-) -> ColumnLabel | None:
+def _stated(name: str, followed: ColumnLabel | None, policy: PolicyView) -> ColumnLabel | None:
     rule = policy.column_rule(name) if name else None
     by_rule = None if rule is None else _by_rule(rule)
-    by_read = declared.get(name)
-    if by_rule is not None and by_read is not None:
-        return by_rule.join(by_read)
-    return by_rule or by_read
+    if followed is not None and followed.is_final:
+        return followed
+    if by_rule is not None and followed is not None:
+        return by_rule.join(followed)
+    return by_rule or followed
 
 
 def _by_rule(rule: ColumnRule) -> ColumnLabel:
@@ -293,9 +314,10 @@ def _detect(
     import pyarrow as pa
 
     from cloister.detect.columns import classify_table
+    from cloister.detect.recognizers import Recognizers
 
     table = pa.Table.from_arrays([_arrow(sample) for sample in samples], names=list(names))
-    findings = classify_table(table, level_of=policy.level_of)
+    findings = classify_table(table, level_of=policy.level_of, recognizers=Recognizers.of(policy))
     if len(findings) != len(names):
         raise ValueError("a finding for each column is expected")
     return [

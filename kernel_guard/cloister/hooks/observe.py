@@ -58,7 +58,7 @@ def observe_frame(frame: Any, labels: FrameLabels) -> None:
         for label, column in columns:
             _observe(label, len(column), column, _pandas_probe, _pandas_unique)
         for row, row_label in enumerate(labels.rows):
-            if row_label is not None and not row_label.is_read:
+            if row_label is not None and not (row_label.is_read or row_label.is_derived):
                 _send({row_label.entity_type or UNKNOWN: frame.iloc[row, :].tolist()})
     except CloisterError as error:
         _log.debug("values not observed: %s", error.code)
@@ -80,7 +80,9 @@ def observe_polars(frame: Any, labels: FrameLabels) -> None:
 
 
 def _observe(label: ColumnLabel, length: int, column: Any, probe: Any, unique: Any) -> None:
-    if label.is_read:  # the sidecar has indexed the file itself
+    # A file that was read has been indexed by the sidecar itself; and what was only computed from
+    # sensitive values, such as the answers of a comparison, is no value to look for.
+    if label.is_read or label.is_derived:
         return
     entity = label.entity_type or UNKNOWN
     key = (entity, length, lb.content_key(probe(column)))

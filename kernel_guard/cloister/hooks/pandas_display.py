@@ -38,7 +38,7 @@ from cloister.hooks.pandas_masking import mask_frame, mask_index, mask_series
 from cloister.hooks.policyview import PolicyView, current_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
 
     from cloister.hooks.labels import ColumnLabel
@@ -67,12 +67,23 @@ def install(pandas: ModuleType) -> None:
         patch(owner, "to_markdown", _wrap_markdown)
         patch(owner, "_repr_latex_", guard(placeholder, never_raises=True))
         patch(owner, "_repr_data_resource_", _wrap_data_resource)
+    patch(pandas.DataFrame, "info", _wrap_info)
     patch(pandas.DataFrame, "_repr_html_", guard(placeholder_html, never_raises=True))
     patch(pandas.DataFrame, "to_html", guard(placeholder_html, never_raises=False))
     patch(pandas.Index, "__repr__", _wrap_index_repr)
-    patch(ExtensionArray, "__repr__", _wrap_array_repr)
-    patch(pandas.Categorical, "__repr__", _wrap_array_repr)
+    for owner in _defining(pandas.Index, "_summary"):
+        patch(owner, "_summary", _wrap_index_summary)
+    for owner in _defining(ExtensionArray, "__repr__"):
+        patch(owner, "__repr__", _wrap_array_repr)
     when_imported("pandas.io.formats.style", _install_styler)
+
+
+def _defining(owner: Any, name: str) -> Iterable[Any]:
+    """Yields a class and those of its subclasses that have a method of their own by this name."""
+    if name in vars(owner):
+        yield owner
+    for child in owner.__subclasses__():
+        yield from _defining(child, name)
 
 
 def _install_styler(style: ModuleType) -> None:
@@ -282,6 +293,38 @@ def _wrap_index_repr(original: Callable[..., Any]) -> Callable[..., Any]:
         return f"{type(self).__name__}({data}{details})"
 
     return guard(placeholder, never_raises=True)(index_repr)
+
+
+def _wrap_info(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def info(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """Lists the columns, whose labels may be data themselves."""
+        policy = current_policy()
+        shown = self
+        if not is_rendering_masked():
+            header = mask_or_fail(lambda: frame_labels(self, policy).masked(policy).header)
+            if any(header):
+                shown = self.copy(deep=False)
+                shown.columns = mask_index(self.columns, header, policy, text_header)
+        return original(shown, *args, **kwargs)
+
+    return guard(placeholder, never_raises=False)(info)
+
+
+def _wrap_index_summary(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def summary(self: Any, name: object = None) -> str:
+        """Leaves the first and the last label out of the line that ``info()`` shows."""
+        if is_rendering_masked() or type(self).__name__ == "RangeIndex":
+            return str(original(self, name=name))
+        policy = current_policy()
+        labels = index_labels(self, policy)
+        masked = [x.words for x in labels if x is not None and policy.masks(x.level)]
+        if not masked:
+            return str(original(self, name=name))
+        return f"{type(self).__name__ if name is None else name}: {len(self)} entries [{masked[0]}]"
+
+    return guard(placeholder, never_raises=True)(summary)
 
 
 def _wrap_array_repr(original: Callable[..., Any]) -> Callable[..., Any]:

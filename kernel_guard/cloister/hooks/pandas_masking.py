@@ -5,10 +5,13 @@ Nothing of the user's is changed: copies are shallow, and only masked parts get 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cloister.hooks.labels import name_text
 from cloister.hooks.masking import mask_values
 from cloister.hooks.pandas_labels import level_values
+from cloister.hooks.pandas_provenance import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,9 +43,12 @@ def mask_frame(
 
     masked = frame.copy(deep=False)
     masked.attrs = {}
+    release(masked, [n for n, label in zip(frame.columns, labels.columns, strict=True) if label])
     for i, label in enumerate(labels.columns):
         if label is not None:
-            masked.isetitem(i, _objects(mask_values(frame.iloc[:, i].tolist(), label, policy)))
+            column = frame.iloc[:, i]
+            shown = mask_values(column.tolist(), label, policy, partial(_cells_named, frame))
+            masked.isetitem(i, _typed(shown, column.dtype))
     if any(labels.rows):
         cells = np.empty(frame.shape, dtype=object)
         for i in range(frame.shape[1]):
@@ -130,6 +136,32 @@ def _mask_columns(columns: Any, labels: FrameLabels, policy: PolicyView, rename:
     if columns.nlevels > 1:
         return pd.MultiIndex.from_tuples(renamed, names=columns.names)
     return pd.Index(_objects(renamed), dtype=object, name=columns.name, tupleize_cols=False)
+
+
+def _cells_named(frame: Any, name: str) -> Sequence[object] | None:
+    """Returns the cells of the one column or index level of a name, ``None`` without one."""
+    places = [i for i, column in enumerate(frame.columns) if name_text(column) == name]
+    levels = [i for i, level in enumerate(frame.index.names) if name_text(level) == name]
+    if len(places) + len(levels) != 1:
+        return None
+    if levels:
+        return level_values(frame.index)[levels[0]]
+    cells: list[object] = frame.iloc[:, places[0]].tolist()
+    return cells
+
+
+def _typed(values: Sequence[object], dtype: Any) -> Any:
+    """Returns masked cells in the type of their column, where the mask has kept it."""
+    import pandas as pd
+
+    if not any(isinstance(value, str) for value in values) and (
+        pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_datetime64_any_dtype(dtype)
+    ):
+        try:
+            return pd.array(values, dtype=dtype)
+        except (ValueError, TypeError, OverflowError):
+            pass  # a null where the type has none
+    return _objects(values)
 
 
 def _objects(values: Sequence[object]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cloister.hooks.display import (
@@ -21,13 +22,13 @@ from cloister.hooks.display import (
     rendering_masked,
 )
 from cloister.hooks.headers import ChipMarks, text_header, with_caption
-from cloister.hooks.masking import mask_values
+from cloister.hooks.masking import REDACTED, is_null, mask_values
 from cloister.hooks.observe import observe_polars
 from cloister.hooks.polars_labels import polars_labels
 from cloister.hooks.policyview import PolicyView, current_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
     from cloister.hooks.labels import ColumnLabel, FrameLabels
@@ -137,9 +138,28 @@ def mask_polars(
         name: object = column.name
         if rename is not None:
             name = rename(_with_type(column, frame.width), label)
-        values = mask_values(column.to_list(), label, policy)
-        columns.append(pl.Series(str(name), values, dtype=pl.String))
+        values = mask_values(column.to_list(), label, policy, partial(_cells_named, frame))
+        columns.append(_typed(str(name), values, column.dtype))
     return pl.DataFrame(columns)
+
+
+def _cells_named(frame: Any, name: str) -> list[object] | None:
+    return frame.get_column(name).to_list() if name in frame.columns else None
+
+
+def _typed(name: str, values: Sequence[object], dtype: Any) -> Any:
+    """Returns masked cells in the type of their column where the mask has kept it, else as text."""
+    import polars as pl
+
+    if not any(isinstance(value, str) for value in values) and (
+        dtype.is_numeric() or dtype.is_temporal()
+    ):
+        try:
+            return pl.Series(name, values, dtype=dtype)
+        except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError):
+            pass  # noise has made a number that the type does not hold
+    texts = [v if isinstance(v, str) or is_null(v) else REDACTED for v in values]
+    return pl.Series(name, texts, dtype=pl.String)
 
 
 def _with_type(column: Any, width: int) -> str:

@@ -16,7 +16,15 @@ from typing import Any
 from cloister.core.entities import default_level
 from cloister.core.errors import CloisterError
 from cloister.core.labels import Level
-from cloister.core.policy import ColumnRule, Treatment
+from cloister.core.masks import Mask, masks_from_dict
+from cloister.core.policy import ColumnRule, Treatment, chosen_mask
+from cloister.core.recognizers import (
+    ALLOW_NOTHING,
+    AllowList,
+    RecognizerRule,
+    allow_list_from_dict,
+    recognizers_from_list,
+)
 from cloister.hooks.client import client
 
 _log = logging.getLogger(__name__)
@@ -35,6 +43,9 @@ class PolicyView:
         display: Treatment of each level.
         entities: Levels of entity types where the policy differs from the default.
         columns: Labels by column name; the first match counts.
+        recognizers: Types that the admin adds, without deny lists: only the gate has those.
+        allow_list: Values that are never sensitive.
+        masks_by_type: Masks of entity types that have one of their own.
     """
 
     name: str
@@ -42,6 +53,9 @@ class PolicyView:
     display: dict[Level, Treatment]
     entities: dict[str, Level] = field(default_factory=dict)
     columns: tuple[ColumnRule, ...] = ()
+    recognizers: tuple[RecognizerRule, ...] = ()
+    allow_list: AllowList = ALLOW_NOTHING
+    masks_by_type: dict[str, Mask] = field(default_factory=dict)
 
     def treatment(self, level: Level) -> Treatment:
         """Returns how a value of ``level`` is shown; a level that is not stated is redacted."""
@@ -50,6 +64,10 @@ class PolicyView:
     def masks(self, level: Level) -> bool:
         """Returns whether a value of ``level`` is shown as anything but itself."""
         return self.treatment(level) is not Treatment.SHOW
+
+    def mask_for(self, entity_type: str | None, level: Level) -> Mask:
+        """Returns what stands in for values of a type and level."""
+        return chosen_mask(self.masks_by_type, entity_type, self.treatment(level))
 
     def level_of(self, entity_type: str) -> Level:
         """Returns the level of an entity type: the policy's, else the default."""
@@ -85,10 +103,15 @@ def view_from_dict(data: dict[str, Any]) -> PolicyView:
         digest=str(data["digest"]),
         display=display,
         entities={k: Level.parse(v) for k, v in (data.get("entities") or {}).items()},
+        # Whatever is sent, a rule by name only raises here: an owner's lowering holds for one
+        # dataset, and comes with the labels of a table that was read (``ColumnLabel.is_final``).
         columns=tuple(
             ColumnRule(str(c["id"]), str(c["match"]), Level.parse(c["level"]), c.get("entity"))
             for c in (data.get("columns") or [])
         ),
+        recognizers=recognizers_from_list(data.get("recognizers") or ()),
+        allow_list=allow_list_from_dict(data),
+        masks_by_type=masks_from_dict(data.get("masks") or {}),
     )
 
 

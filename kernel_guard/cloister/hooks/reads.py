@@ -88,7 +88,7 @@ def install_pandas(pandas: ModuleType) -> None:
 def install_polars(polars: ModuleType) -> None:
     """Wraps polars' readers; does nothing the second time."""
     for name in _POLARS_READERS:
-        _wrap(polars, name, _label_nothing)
+        _wrap(polars, name, _label_polars)
 
 
 def install_arrow(module: ModuleType) -> None:
@@ -197,7 +197,7 @@ def _local_paths(source: object) -> Iterator[str]:
 
 
 def _wrap(
-    module: ModuleType, name: str, attach: Callable[[Any, dict[str, ColumnLabel]], None]
+    module: ModuleType, name: str, attach: Callable[[Any, dict[str, ColumnLabel], str], None]
 ) -> None:
     original = getattr(module, name, None)
     if original is None or hasattr(original, "__cloister_original__"):
@@ -219,7 +219,7 @@ def _wrap(
             _reading.active = False
         if labels:
             try:
-                attach(result, labels)
+                attach(result, labels, _place(source))
             except Exception as error:  # noqa: BLE001 - the data is read; labels are comfort
                 _log.debug("labels not attached: %s", type(error).__name__)
         return result
@@ -237,17 +237,29 @@ def _format_of(reader: str) -> str | None:
     return {**known, "feather": "arrow", "ipc": "arrow", "ndjson": "jsonl"}.get(kind)
 
 
-def _label_pandas(result: Any, labels: dict[str, ColumnLabel]) -> None:
-    from cloister.hooks import labels as lb
+def _place(source: object) -> str:
+    """Returns what people call a file: its name without its folders."""
+    return next((os.path.basename(path) for path in _local_paths(source)), "")  # noqa: PTH119 - text in, text out
 
+
+def _label_pandas(result: Any, labels: dict[str, ColumnLabel], place: str) -> None:
     if isinstance(result, dict):  # read_excel with several sheets
         for part in result.values():
-            _label_pandas(part, labels)
+            _label_pandas(part, labels, place)
     elif hasattr(result, "attrs"):
-        result.attrs[lb.ATTRS_KEY] = lb.to_attrs(labels)
+        from cloister.hooks.pandas_provenance import declare
+
+        declare(result, labels, place)
 
 
-def _label_nothing(_result: Any, _labels: dict[str, ColumnLabel]) -> None:
+def _label_polars(result: Any, labels: dict[str, ColumnLabel], place: str) -> None:
+    from cloister.hooks.polars_provenance import declare
+
+    for part in result.values() if isinstance(result, dict) else (result,):
+        declare(part, labels, place)
+
+
+def _label_nothing(_result: Any, _labels: dict[str, ColumnLabel], _place: str) -> None:
     """Attaches nothing: these tables have no place for it, and the session's names serve."""
 
 

@@ -3,7 +3,7 @@
 One JSON object a line, each with the token of this kernel (``docs/design.md`` lists the
 operations). Whatever a kernel sends is untrusted: sizes are bounded, paths are resolved outside and
 must lie in the workspace or the catalogue, and an answer never holds a value that the kernel did
-not send itself.
+not send itself, but for tokens that the policy lets its user undo.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from cloister.core.decisions import decide_egress, egress_error
 from cloister.core.errors import CloisterError
 from cloister.core.labels import Level
+from cloister.core.modes import Mode
+from cloister.core.policy import Treatment
+from cloister.sidecar.reveals import Reveals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from cloister.detect.tokens import Tokenizer
     from cloister.sidecar.budgets import Budgets
     from cloister.sidecar.recorder import Recorder
-    from cloister.sidecar.scan import Scanner
+    from cloister.sidecar.scan import Scan, Scanner
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ class Broker:
         budgets: The privacy ledger, as this kernel may use it.
         workspace: Where files may be scanned without being catalogued.
         hello: Facts for the hooks: ``user`` and ``sandbox``.
+        on_read: Told of each read that the hooks report, with what the file holds.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Broker:
         budgets: Budgets,
         workspace: Path,
         hello: dict[str, str],
+        on_read: Callable[[Path, Scan], None] = lambda _path, _scan: None,
     ) -> None:
         self._token = token
         self._policy = policy
@@ -76,10 +81,14 @@ class Broker:
         self._recorder = recorder
         self._workspace = workspace
         self._hello_facts = hello
+        self._on_read = on_read
         self._server: asyncio.Server | None = None
+        reveals = Reveals(policy, tokenizer, recorder, scanner.observe, hello.get("user", ""))
         self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "hello": self._hello,
             "tokenise": self._tokenise,
+            "offsets": self._offsets,
+            "reveal": reveals.reveal,
             "observe_read": self._observe_read,
             "observe_values": self._observe_values,
             "egress_denied": self._egress_denied,
@@ -164,22 +173,40 @@ class Broker:
             "policy": {
                 "name": policy.name,
                 "digest": policy.digest,
-                "display": {str(level): policy.display[level].value for level in Level},
+                "display": {str(level): _treatment(policy, level).value for level in Level},
                 "entities": {name: str(level) for name, level in policy.entities.items()},
                 "columns": [
                     {"id": c.id, "match": c.match, "level": str(c.level), "entity": c.entity_type}
                     for c in policy.columns
                 ],
+                # A deny list may itself be confidential: only the gate has it.
+                "recognizers": [
+                    r.as_dict(deny_list=False) for r in policy.recognizers if r.patterns
+                ],
+                "masks": {name: mask.as_dict() for name, mask in policy.masks.items()},
+                "allow_list": list(policy.allow_list.values),
+                "allow_list_match": "regex" if policy.allow_list.is_regex else "exact",
             },
         }
 
     def _tokenise(self, request: dict[str, Any]) -> dict[str, Any]:
         values = _strings(request.get("values"), MAX_TOKENISED)
-        return {"tokens": self._tokenizer.tokens(_entity(request.get("entity_type")), values)}
+        entity_type = _entity(request.get("entity_type"))
+        if request.get("reversible") is True:
+            return {"tokens": self._tokenizer.reversible_tokens(entity_type, values)}
+        return {"tokens": self._tokenizer.tokens(entity_type, values)}
+
+    def _offsets(self, request: dict[str, Any]) -> dict[str, Any]:
+        values = _strings(request.get("values"), MAX_TOKENISED)
+        # Not those of masked files: a kernel that can ask how far a subject is moved could move a
+        # file back that was masked for it.
+        domain = f"KERNEL {_entity(request.get('entity_type'))}"
+        return {"offsets": self._tokenizer.offsets(domain, values)}
 
     def _observe_read(self, request: dict[str, Any]) -> dict[str, Any]:
         path = self._readable(request.get("path"))
         scan = self._scanner.scan(path)
+        self._on_read(path, scan)
         self._recorder.read(
             {
                 "path": str(path),
@@ -193,6 +220,7 @@ class Broker:
                 "level": label.level,
                 "entity_type": label.entity_type,
                 "source": label.source,
+                "final": label.final,
             }
             for column, label in scan.labels.items()
         }
@@ -254,3 +282,8 @@ def _strings(value: object, limit: int) -> list[str]:
     if not isinstance(value, list) or len(value) > limit:
         raise BadRequest(f"values is a list of at most {limit} strings.")
     return [item if isinstance(item, str) else str(item) for item in value]
+
+
+def _treatment(policy: Policy, level: Level) -> Treatment:
+    """Returns how hooks show a level: in observe mode nothing is changed."""
+    return Treatment.SHOW if policy.mode is Mode.OBSERVE else policy.display[level]

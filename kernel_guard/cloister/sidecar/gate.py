@@ -25,13 +25,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import zmq
 
 from cloister.core.errors import CloisterError
-from cloister.sidecar import channels, rewrite, wire
-from cloister.sidecar.streams import StreamHold
+from cloister.sidecar import channels, wire
+from cloister.sidecar.outgoing.inspection import UNREADABLE
+from cloister.sidecar.outputs import Outputs
 from cloister.sidecar.textguard import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cloister.sidecar.bounds import Bounds
     from cloister.sidecar.channels import Endpoints
     from cloister.sidecar.recorder import Recorder
     from cloister.sidecar.textguard import TextGuard
@@ -43,17 +45,6 @@ REMEMBERED_REQUESTS = 10_000
 IDLE_TICK_S = 1.0
 QUIET_AFTER_EXIT_MS = 20
 FRONT_LINGER_MS = 200
-_OUTPUTS = frozenset(
-    {
-        "stream",
-        "display_data",
-        "update_display_data",
-        "execute_result",
-        "error",
-        "comm_open",
-        "comm_msg",
-    }
-)
 _CODE_IN_DEBUGGER = frozenset({"evaluate", "setVariable", "setExpression", "dumpCell"})
 
 
@@ -85,6 +76,7 @@ class Gate:
             :class:`CloisterError` when nothing may run now (policy unreadable, index not ready).
         journal: Takes a line for each new client and each begin and end of an execution, so that
             somebody else can speak for this gate when it is gone (:mod:`.farewell`).
+        bounds: What the kernel has read and its user has seen, where that matters.
     """
 
     def __init__(
@@ -96,6 +88,7 @@ class Gate:
         recorder: Recorder,
         before_execute: Callable[[], None],
         journal: Callable[[str], None],
+        bounds: Bounds | None = None,
     ) -> None:
         self._front_key, self._back_key = front.key, back.key
         self._guard, self._recorder = guard, recorder
@@ -103,7 +96,7 @@ class Gate:
         self._journal = journal
         self._requests: OrderedDict[str, _Request] = OrderedDict()
         self._clients: set[tuple[str, bytes]] = set()
-        self._hold = StreamHold(guard)
+        self._outputs = Outputs(guard, recorder, self._publish, self._header_of, bounds)
         self._stopping = False
         self._context = zmq.Context()
         self._front = channels.bind_front(self._context, front)
@@ -147,7 +140,7 @@ class Gate:
                 exiting = True
                 poller.unregister(exit_fd)
         for parent_id in list(self._requests):
-            self._flush_streams(parent_id)
+            self._outputs.flush(parent_id)
         self._recorder.finish_all("killed")
         self._recorder.flush_late(float("inf"))
 
@@ -157,7 +150,7 @@ class Gate:
         for socket, (handle, channel) in handlers.items():
             if socket in events:
                 self._drain(socket, handle, channel)
-        self._flush_due()
+        self._outputs.flush_due()
         self._recorder.flush_late(time.monotonic())
 
     def _handlers(self) -> dict[zmq.Socket[bytes], tuple[_Handler, str]]:
@@ -315,17 +308,19 @@ class Gate:
         if request is None or (channel not in {"stdin", request.channel}):
             logger.warning("CLO-GATE-003: dropped an answer that nobody asked for on %s", channel)
             return
-        tally = rewrite.mask_message(message, self._guard)
+        passage = self._outputs.look_at(message, message.parent_id)
+        if not passage.is_sent:
+            return
         message.parent = request.header
         message.idents = request.idents
         if channel == "stdin":
-            self._flush_streams(message.parent_id)
+            self._outputs.flush(message.parent_id)
         frames = wire.serialize(message, self._front_key)
         execution = self._recorder.running(message.parent_id)
         if execution is not None and message.msg_type == "execute_reply":
-            if tally:
+            if passage.tally or passage.reason:
                 self._recorder.output(
-                    message.parent_id, "execute_reply", message.content, tally, size=0
+                    message.parent_id, "execute_reply", message.content, passage.tally, size=0
                 )
             status = message.content.get("status")
             request.status = status if status in {"ok", "error", "aborted"} else "error"
@@ -344,15 +339,10 @@ class Gate:
         request = self._requests.get(parent_id)
         message.parent = request.header if request else {}
         if message.msg_type == "stream":
-            self._stream(message, parent_id)
+            self._outputs.stream(message, parent_id)
             return
-        self._flush_streams(parent_id)
-        size = sum(map(len, frames))
-        if message.msg_type in _OUTPUTS and not self._within_limit(parent_id, size):
+        if not self._outputs.show(message, parent_id, sum(map(len, frames))):
             return
-        tally = rewrite.mask_message(message, self._guard)
-        if message.msg_type in _OUTPUTS:
-            self._recorder.output(parent_id, message.msg_type, message.content, tally, size=size)
         if message.msg_type == "status" and request is not None:
             state = message.content["execution_state"]
             if state == "busy":
@@ -363,56 +353,9 @@ class Gate:
                 return
         self._publish(message)
 
-    def _stream(self, message: wire.Message, parent_id: str) -> None:
-        text = message.content.get("text")
-        name = "stderr" if message.content.get("name") == "stderr" else "stdout"
-        if not isinstance(text, str) or not self._within_limit(parent_id, len(text)):
-            return
-        tally = Tally()
-        out = self._hold.push(parent_id, name, text, time.monotonic(), tally)
-        self._publish_stream(parent_id, name, out, tally)
-
-    def _publish_stream(self, parent_id: str, name: str, text: str, tally: Tally) -> None:
-        if not text:
-            return
-        content = {"name": name, "text": text}
-        self._recorder.output(parent_id, "stream", content, tally, size=len(text))
-        request = self._requests.get(parent_id)
-        self._publish(
-            wire.make_message("stream", content, parent=request.header if request else {})
-        )
-
-    def _flush_streams(self, parent_id: str) -> None:
-        tally = Tally()
-        for name, text in self._hold.flush(parent_id, tally):
-            self._publish_stream(parent_id, name, text, tally)
-
-    def _flush_due(self) -> None:
-        for parent_id, name in self._hold.due(time.monotonic()):
-            tally = Tally()
-            text = self._hold.flush_one(parent_id, name, tally)
-            self._publish_stream(parent_id, name, text, tally)
-
-    def _within_limit(self, parent_id: str, size: int) -> bool:
-        """Returns whether one more output of ``size`` bytes may leave; says so once if not."""
-        execution = self._recorder.running(parent_id)
-        limit = self._guard.policy.output_limit_bytes
-        if execution is None or execution.shown_bytes + size <= limit:
-            return True
-        if execution.blocked == 0:
-            text = (
-                "CLO-OUTPUT-001: This cell wrote more than the policy lets one execution show. "
-                f"Rule: limits.output_bytes ({limit}). Print less, or summarise.\n"
-            )
-            self._publish(
-                wire.make_message(
-                    "stream",
-                    {"name": "stderr", "text": text},
-                    parent=self._requests[parent_id].header,
-                )
-            )
-        self._recorder.blocked(parent_id)
-        return False
+    def _header_of(self, msg_id: str) -> dict[str, Any]:
+        request = self._requests.get(msg_id)
+        return request.header if request else {}
 
     def _finish_if_complete(self, msg_id: str, request: _Request) -> None:
         """Once reply and idle are both here: record the result, then let them go."""
@@ -434,11 +377,17 @@ class Gate:
         self._front["iopub"].send_multipart(request.idle)
         request.reply = request.idle = None
         self._journal(f"end {msg_id}")
-        self._hold.forget(msg_id)
+        self._outputs.forget(msg_id)
 
     def _parse_from_kernel(self, frames: list[bytes], channel: str) -> wire.Message | None:
+        """Returns a message, ``None`` when it is none; one that is unreadable says so itself."""
         try:
-            return wire.parse(frames, self._back_key)
+            return wire.parse(frames, self._back_key, self._guard.policy.output.message_bytes)
+        except wire.UnreadableMessage as error:
+            message = error.message
+            if self._outputs.unreadable(message, message.parent_id, UNREADABLE):
+                return message
+            return None
         except wire.BadMessage as error:
             logger.warning(
                 "CLO-GATE-004: dropped a message from the kernel on %s: %s", channel, error
@@ -468,7 +417,7 @@ class Gate:
     def _poll_timeout_ms(self, *, exiting: bool) -> int:
         if exiting:
             return QUIET_AFTER_EXIT_MS
-        deadline = self._hold.next_deadline_s()
+        deadline = self._outputs.next_deadline_s()
         if deadline is None:
             return int(IDLE_TICK_S * 1000)
         return max(0, int((deadline - time.monotonic()) * 1000) + 1)

@@ -55,6 +55,11 @@ class KernelProcess:
         for fd in (log_write, status_write, null):
             os.close(fd)
 
+    @property
+    def pid(self) -> int:
+        """The process that was started; everything behind the walls descends from it."""
+        return self._pid
+
     def has_exited(self) -> bool:
         """Returns whether the kernel is gone; also drains bubblewrap's status."""
         self._read_status()

@@ -23,6 +23,7 @@ from tornado.web import HTTPError
 from cloister.core.errors import CloisterError, SandboxUnavailable
 from cloister.core.policy import Policy, SandboxMode
 from cloister.sidecar import farewell, sandbox
+from cloister.sidecar.proxy.trust import BUNDLE_NAME, BUNDLE_VARIABLES
 from cloister.sidecar.rundir import new_run_dir, run_base
 from cloister.sidecar.spec import LaunchSpec
 from cloister.store.home import Home, ensure_home, locate_home
@@ -30,6 +31,15 @@ from cloister.store.identity import current_user
 from cloister.store.policy import load_policy
 
 logger = logging.getLogger(__name__)
+
+
+# Where no sandbox ends a kernel with its sidecar, the operating system does: prctl(2),
+# PR_SET_PDEATHSIG. Asked once more who the parent is, since it may have died in between.
+_DIE_WITH_PARENT = (
+    "import ctypes, os, signal, sys; parent = os.getppid(); "
+    "ctypes.CDLL(None).prctl(1, signal.SIGKILL); "
+    "os.getppid() == parent and os.execvp(sys.argv[1], sys.argv[1:])"
+)
 
 
 class KernelRefused(CloisterError, HTTPError):
@@ -196,6 +206,8 @@ class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_cli
                 etc_dir=launch_dir / "e",
             )
             command = sandbox.bwrap_command(plan, command)
+        else:
+            command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, *command]
         return LaunchSpec(
             home=str(home.root),
             kernel_id=self.kernel_id,
@@ -233,7 +245,9 @@ def _catalogued_paths(home: Home) -> tuple[Path, ...]:
 
 def _guard_variables(guard: Path) -> dict[str, str]:
     proxy = "http://127.0.0.1:3128"
+    bundle = str(guard / BUNDLE_NAME)  # the sidecar writes it before anything runs
     variables = {
+        **dict.fromkeys(BUNDLE_VARIABLES, bundle),
         "CLOISTER_BROKER": str(guard / "broker.sock"),
         "CLOISTER_EGRESS": str(guard / "egress.sock"),
         "NO_PROXY": "",

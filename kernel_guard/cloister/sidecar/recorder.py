@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_RECORDED_OUTPUT_CHARS = 200_000
 MOST_EGRESS_FACTS = 1000
-_TOKEN_TYPE = re.compile(r"([A-Z][A-Z0-9_]{1,40})~[a-z2-7]{10}")
+_TOKEN_TYPE = re.compile(r"([A-Z][A-Z0-9_]{1,40})~(?:~[a-z2-7]{52,154}|[a-z2-7]{10})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Execution:
     shown: int = 0
     masked: int = 0
     blocked: int = 0
+    observed: int = 0
     shown_bytes: int = 0
     tally: Tally = field(default_factory=Tally)
     reads: list[Json] = field(default_factory=list)
@@ -162,7 +163,15 @@ class Recorder:
         return self._running.get(msg_id)
 
     def output(
-        self, msg_id: str, msg_type: str, content: dict[str, Any], tally: Tally, *, size: int
+        self,
+        msg_id: str,
+        msg_type: str,
+        content: dict[str, Any],
+        tally: Tally,
+        *,
+        size: int,
+        is_observed: bool = False,
+        is_withheld: bool = False,
     ) -> None:
         """Notes an output as it left for the clients.
 
@@ -172,6 +181,8 @@ class Recorder:
             content: The message's content, after masking.
             tally: What was masked in it.
             size: Bytes on the wire.
+            is_observed: Whether it left as it was, although the policy would have it otherwise.
+            is_withheld: Whether the content says that it, or a form of it, was withheld.
         """
         execution = self._running.get(msg_id)
         text = json.dumps({"type": msg_type, "content": content})
@@ -183,10 +194,15 @@ class Recorder:
             return
         # What the hooks have masked before holds tokens already; it is masked, not shown.
         stand_ins = set(_TOKEN_TYPE.findall(text)) if "~" in text else set()
-        if tally or stand_ins:
+        for entity_type in tally.masked.keys() | stand_ins:
+            execution.tally.add(entity_type)
+        if is_withheld:
+            execution.blocked += 1
+        elif is_observed:
+            execution.shown += 1
+            execution.observed += 1
+        elif tally or stand_ins:
             execution.masked += 1
-            for entity_type in tally.masked.keys() | stand_ins:
-                execution.tally.add(entity_type)
         else:
             execution.shown += 1
         execution.shown_bytes += size
@@ -229,6 +245,12 @@ class Recorder:
             if execution is not None and fact not in execution.reads:
                 execution.reads.append(fact)
 
+    def active_id(self) -> str | None:
+        """Returns the execution that something which happens now belongs to."""
+        with self._lock:
+            execution = self._active()
+        return execution.id if execution else None
+
     def egress(self, fact: dict[str, Json]) -> None:
         """Records a connection, allowed or denied, and joins it to the running execution.
 
@@ -246,6 +268,18 @@ class Recorder:
                 execution.egress.append(fact)
         kind = "egress.allowed" if is_allowed else "egress.denied"
         self.append(kind, {"execution_id": execution.id if execution else None, **fact})
+
+    def reveal(self, fact: dict[str, Json], tokens: Sequence[str]) -> None:
+        """Records that tokens were to be undone, allowed or denied; the tokens as payload.
+
+        Raises:
+            StoreUnavailable: The log cannot take it; then nothing must be revealed.
+        """
+        with self._lock:
+            execution = self._active()
+        kind = "reveal.allowed" if fact.get("decision") == "allow" else "reveal.denied"
+        body: dict[str, Json] = {"execution_id": execution.id if execution else None, **fact}
+        self.append(kind, body, _payload({"tokens": list(tokens)}))
 
     def _active(self) -> Execution | None:
         """Returns the execution that a fact from the kernel belongs to; call it with the lock.
@@ -282,6 +316,7 @@ class Recorder:
                 "shown": execution.shown,
                 "masked": execution.masked,
                 "blocked": execution.blocked,
+                **({"observed": execution.observed} if execution.observed else {}),
             },
             "output_digests": execution.digests[:1000],
             "reads": execution.reads,

@@ -186,6 +186,8 @@ def bwrap_command(plan: SandboxPlan, argv: Sequence[str], *, bwrap: str | None =
     command = [binary, *_NAMESPACES, "--json-status-fd", str(STATUS_FD)]
     command += _system_mounts()
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/home"]  # noqa: S108 - inside
+    # Where root starts kernels, a write to core_pattern would run a program outside.
+    command += ["--ro-bind", "/proc/sys", "/proc/sys"]
     command += ["--dir", INNER_HOME]
     for device in _gpu_devices():
         command += ["--dev-bind", device, device]

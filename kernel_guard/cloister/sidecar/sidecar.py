@@ -12,30 +12,35 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloister.core.decisions import Decision, Effect, decide_egress
 from cloister.core.errors import CloisterError, StoreUnavailable
+from cloister.detect.cleared import ClearedValues
 from cloister.detect.exact import ExactIndex
 from cloister.detect.tokens import Tokenizer
+from cloister.sidecar.bounds import Bounds
 from cloister.sidecar.broker import Broker
 from cloister.sidecar.budgets import Budgets
 from cloister.sidecar.channels import Endpoints
 from cloister.sidecar.gate import Gate
 from cloister.sidecar.livepolicy import LivePolicy
+from cloister.sidecar.proxy.wayout import WayOut
+from cloister.sidecar.reads import Reads
 from cloister.sidecar.recorder import KernelFacts, Recorder
 from cloister.sidecar.scan import Scanner
 from cloister.sidecar.textguard import Tally, TextGuard
+from cloister.sidecar.volume import Volume
 from cloister.store.budget import BudgetLedger
 from cloister.store.catalog import Catalog
+from cloister.store.files import write_atomic
 from cloister.store.home import Home
 from cloister.store.keys import Keyring, open_keyring
 from cloister.store.lineage import LineageLog
+from cloister.store.volume import VolumeBook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cloister.core.policy import Policy
     from cloister.core.records import Record
-    from cloister.sidecar.egress import EgressEvent
     from cloister.sidecar.kernelprocess import KernelProcess
     from cloister.sidecar.spec import LaunchSpec
 
@@ -68,9 +73,10 @@ class Sidecar:
         self._home = home
         self._logs = _ThreadLogs(home, keyring)
         self._policy = LivePolicy(home, sandboxed=spec.sandboxed, on_change=self._policy_changed)
-        tokenizer = Tokenizer(keyring.token_key)
+        tokenizer = Tokenizer(keyring.token_key, keyring.reversible_key)
         index = ExactIndex(keyring.index_key)
-        self._guard = TextGuard(self._policy.last_valid, tokenizer, index)
+        cleared = ClearedValues(keyring.index_key)
+        self._guard = TextGuard(self._policy.last_valid, tokenizer, index, cleared)
         facts = KernelFacts(spec.kernel_id, spec.user, spec.notebook, Path(spec.launch_dir).name)
         self._recorder = Recorder(
             self._logs.append,
@@ -79,8 +85,23 @@ class Sidecar:
             lambda text: self._guard.mask(text, Tally()),
         )
         catalog = Catalog(home)
-        self._scanner = Scanner(home, keyring.index_key, self._policy.last_valid, catalog, index)
-        self._catalogued = [Path(path) for path in spec.data]
+        self._scanner = Scanner(
+            home,
+            keyring.index_key,
+            self._policy.last_valid,
+            catalog,
+            index,
+            cleared=cleared,
+            workspace=Path(spec.workspace).resolve(),
+        )
+        self._reads = Reads(
+            data=[Path(path) for path in spec.data],
+            workspace=Path(spec.workspace).resolve(),
+            scanner=self._scanner,
+            recorder=self._recorder,
+            walls=kernel.pid if spec.sandboxed else None,
+            on_rise=self._write_state,
+        )
         self._index_ready = threading.Event()
         self._index_error: CloisterError | None = None
         budgets = Budgets(lambda: BudgetLedger(home), self._policy.check, self._recorder, spec.user)
@@ -97,6 +118,18 @@ class Sidecar:
                 "sandbox": "bubblewrap" if spec.sandboxed else "none",
                 "workspace": spec.workspace,
             },
+            on_read=self._reads.reported,
+        )
+        self._way_out = WayOut(
+            spec.guard_dir,
+            home,
+            keyring,
+            policy=self._policy.check,
+            recorder=self._recorder,
+            guard=self._guard,
+            user=spec.user,
+            level=self._reads.high_water.level,
+            raise_level=self._reads.high_water.raise_to,
         )
         self._journal = spec.journal_file.open("ab", buffering=0)
         self._gate = Gate(
@@ -108,6 +141,12 @@ class Sidecar:
             recorder=self._recorder,
             before_execute=self._before_execute,
             journal=self._write_journal,
+            bounds=Bounds(
+                lambda: self._policy.last_valid,
+                self._reads.high_water,
+                Volume(VolumeBook(home), lambda: self._policy.last_valid, self._recorder.append),
+                spec.user,
+            ),
         )
 
     def run(self) -> None:
@@ -122,8 +161,10 @@ class Sidecar:
                 "attested_by": "sidecar",
             },
         )
+        self._reads.watch()
         self._write_state()
         threading.Thread(target=self._serve_kernel, name="broker", daemon=True).start()
+        self._way_out.start()
         threading.Thread(target=self._index_catalog, name="index", daemon=True).start()
         if self._spec.parent_pid is not None:
             threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
@@ -131,6 +172,7 @@ class Sidecar:
             self._gate.run(self._kernel.has_exited, self._kernel.exit_fd, self._kernel.log_fd)
         finally:
             self._gate.close()
+            self._way_out.stop()
         self._recorder.append(
             "kernel.stopped",
             {"exit_code": self._kernel.exit_code, "reason": "exited", "attested_by": "sidecar"},
@@ -142,6 +184,7 @@ class Sidecar:
         self._index_ready.wait()
         if self._index_error is not None:
             raise self._index_error
+        self._reads.follow()
 
     def _policy_changed(self, policy: Policy) -> None:
         self._guard.policy = policy
@@ -150,9 +193,7 @@ class Sidecar:
     def _index_catalog(self) -> None:
         """Loads the digests of all catalogued data; nothing runs before, so nothing slips by."""
         try:
-            for path in self._catalogued:
-                if path.is_file():
-                    self._scanner.scan(path)
+            self._reads.scan()
         except CloisterError as error:
             self._index_error = CloisterError(
                 f"A catalogued dataset could not be scanned ({error.code}), so its values would "
@@ -180,21 +221,17 @@ class Sidecar:
         for path in islice(_data_files(Path(self._spec.workspace)), _WORKSPACE_FILES):
             try:
                 if path.stat().st_size <= _WORKSPACE_FILE_BYTES:
-                    self._scanner.scan(path)
+                    self._reads.note_workspace_file(path)
             except CloisterError:
                 continue  # not a table after all
             except Exception as error:  # noqa: BLE001 - its text may hold data
                 logger.warning("CLO-SCAN-004: %s while scanning a file", type(error).__name__)
 
     def _serve_kernel(self) -> None:
-        """Runs the broker and the egress proxy; without them the kernel has no way out at all."""
+        """Runs the broker; without it a kernel must not go on."""
 
         async def serve() -> None:
-            from cloister.sidecar.egress import EgressProxy
-
             await self._broker.start(self._spec.guard_dir / "broker.sock")
-            proxy = EgressProxy(self._decide_egress, self._record_egress)
-            await proxy.start(self._spec.guard_dir / "egress.sock")
             await asyncio.Event().wait()
 
         try:
@@ -203,29 +240,10 @@ class Sidecar:
             logger.error("CLO-SIDECAR-004: broker failed (%s)", type(error).__name__)
             self._kernel.kill()
 
-    def _decide_egress(self, host: str, port: int) -> Decision:
-        try:
-            return decide_egress(self._policy.check(), host, port)
-        except CloisterError as error:
-            return Decision(Effect.BLOCK, error.rule or "policy", error.message, error.remedy)
-
-    def _record_egress(self, event: EgressEvent) -> None:
-        self._recorder.egress(
-            {
-                "host": event.host,
-                "port": event.port,
-                "decision": "allow" if event.decision == "allow" else "block",
-                "rule": event.rule,
-                "via": event.method_kind,
-                "phase": event.phase,
-                "bytes_out": event.bytes_out,
-                "bytes_in": event.bytes_in,
-                "attested_by": "proxy",
-            }
-        )
-
     def _write_journal(self, line: str) -> None:
         self._journal.write(line.encode("utf-8", "replace") + b"\n")
+        if line.startswith("end "):
+            self._reads.high_water.rest()
 
     def _watch_parent(self) -> None:
         while os.getppid() == self._spec.parent_pid:
@@ -244,11 +262,10 @@ class Sidecar:
             "policy_digest": self._policy.last_valid.digest,
             "user": self._spec.user,
             "notebook": self._spec.notebook,
-            "guarantees": _guarantees(walls=self._spec.sandboxed),
+            "guarantees": _guarantees(walls=self._spec.sandboxed, reads=self._reads.is_watching),
+            **self._reads.state(),
         }
-        temporary = directory / "state.json.new"
-        temporary.write_text(json.dumps(state), "utf-8")
-        temporary.replace(directory / "state.json")
+        write_atomic(directory / "state.json", json.dumps(state).encode(), durable=False)
 
 
 _INNER_PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
@@ -256,18 +273,18 @@ _INNER_PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
 
 def _data_files(root: Path) -> Iterator[Path]:
     """Yields the table files below a directory, hidden and deep directories left out."""
-    from cloister.detect.files import SUFFIXES
+    from cloister.detect.tablefile import is_table_file
 
     for directory, names, files in os.walk(root):
         depth = len(Path(directory).relative_to(root).parts)
         names[:] = [n for n in names if not n.startswith(".")] if depth < _WORKSPACE_DEPTH else []
         for name in sorted(files):
             path = Path(directory, name)
-            if path.suffix.lower() in SUFFIXES and not path.is_symlink():
+            if is_table_file(path) and not path.is_symlink():
                 yield path
 
 
-def _guarantees(*, walls: bool) -> list[dict[str, object]]:
+def _guarantees(*, walls: bool, reads: bool) -> list[dict[str, object]]:
     """Returns what holds for this kernel and what does not, in the shape of ``doctor --json``."""
     why_not = "the policy lets kernels start without a sandbox, and there is none here"
     fix = "" if walls else "Install bubblewrap and set 'sandbox: required' in the policy."
@@ -276,6 +293,12 @@ def _guarantees(*, walls: bool) -> list[dict[str, object]]:
         ("record", True, "every execution is recorded before it runs", ""),
         ("sandbox", walls, "own namespaces, files by allow-list" if walls else why_not, fix),
         ("network", walls, "the egress proxy is the only way out" if walls else why_not, fix),
+        (
+            "reads",
+            reads,
+            "opens of catalogued files are seen outside" if reads else "files cannot be watched",
+            "" if reads else "Raise fs.inotify.max_user_watches and restart the kernel.",
+        ),
     )
     return [{"id": i, "holds": holds, "why": why, "fix": fix} for i, holds, why, fix in rows]
 

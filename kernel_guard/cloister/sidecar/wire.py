@@ -20,6 +20,7 @@ from typing import Any
 DELIMITER = b"<IDS|MSG>"
 PROTOCOL_VERSION = "5.4"
 MAX_MESSAGE_BYTES = 512 * 1024 * 1024
+MAX_HEADER_BYTES = 64 * 1024
 
 
 class BadMessage(Exception):
@@ -53,26 +54,46 @@ class Message:
         return str(self.parent.get("msg_id", ""))
 
 
-def parse(frames: list[bytes], key: bytes) -> Message:
+class UnreadableMessage(BadMessage):
+    """A signed message whose headers can be read and the rest of which cannot.
+
+    Attributes:
+        message: Its headers, with empty content.
+    """
+
+    def __init__(self, message: Message) -> None:
+        super().__init__("its content cannot be read")
+        self.message = message
+
+
+def parse(frames: list[bytes], key: bytes, most_bytes: int = MAX_MESSAGE_BYTES) -> Message:
     """Checks the signature and parses a message.
 
     Args:
         frames: All frames, identities first.
         key: HMAC-SHA256 key of the side that the frames came from.
+        most_bytes: Of a larger message only the headers are read.
 
     Raises:
-        BadMessage: No delimiter, a wrong signature, too large, or a part is no JSON object.
+        UnreadableMessage: Too large, or its metadata or content is no JSON object.
+        BadMessage: No delimiter, a wrong signature, or a header is no JSON object.
     """
     try:
         start = frames.index(DELIMITER)
     except ValueError:
         raise BadMessage("no delimiter") from None
     parts = frames[start + 1 :]
-    if len(parts) < 5 or sum(map(len, parts)) > MAX_MESSAGE_BYTES:
-        raise BadMessage("too few frames, or too large")
+    if len(parts) < 5 or max(map(len, parts[1:3])) > MAX_HEADER_BYTES:
+        raise BadMessage("too few frames, or a header that is too large")
     if not hmac.compare_digest(_sign(key, parts[1:5]), parts[0]):
         raise BadMessage("wrong signature")
-    header, parent, metadata, content = (_parse_object(part) for part in parts[1:5])
+    header, parent = _parse_object(parts[1]), _parse_object(parts[2])
+    try:
+        if sum(map(len, parts)) > most_bytes:
+            raise BadMessage("too large")
+        metadata, content = _parse_object(parts[3]), _parse_object(parts[4])
+    except BadMessage:
+        raise UnreadableMessage(Message(frames[:start], header, parent, {}, {})) from None
     return Message(frames[:start], header, parent, metadata, content, parts[5:])
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cloister.core.policy import Policy
 
 DEFAULT_ROLES = frozenset({"analyst"})
+ADMIN_ROLE = "admin"  # may act for the owner of any dataset
 
 
 class IdentitySource(Enum):

@@ -60,6 +60,11 @@ class Keyring:
         return derive_key(self._workspace_key, "token")
 
     @cached_property
+    def reversible_key(self) -> bytes:
+        """32 bytes for the tokens that the broker can undo."""
+        return derive_key(self._workspace_key, "reversible")
+
+    @cached_property
     def index_key(self) -> bytes:
         """32 bytes for the digests of the exact-match index."""
         return derive_key(self._workspace_key, "index")
@@ -68,6 +73,11 @@ class Keyring:
     def payload_key(self) -> bytes:
         """32 bytes for the encryption of record payloads."""
         return derive_key(self._workspace_key, "payload")
+
+    @cached_property
+    def authority_secret(self) -> bytes:
+        """64 bytes from which the key of the workspace's certificate authority derives."""
+        return b"".join(derive_key(self._workspace_key, f"authority-{half}") for half in "ab")
 
     @cached_property
     def signer(self) -> Ed25519PrivateKey:
@@ -222,9 +232,13 @@ def _check_value(secret: bytes) -> str:
 
 def _decode(text: str, what: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        decoded = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise _damaged(what) from None
+    # The last character has bits that count for nothing; a change of them is damage all the same.
+    if base64.b64encode(decoded).decode() != text:
+        raise _damaged(what)
+    return decoded
 
 
 def _damaged(what: str) -> KeyringError:

@@ -5,6 +5,7 @@ Imports PyYAML and jsonschema, so nothing on a kernel's start path imports this 
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import yaml
 from jsonschema import Draft202012Validator
 
+from cloister.core.providers import provider_problems
 from cloister.store.policy import Problem
 
 if TYPE_CHECKING:
@@ -54,6 +56,9 @@ def validate_policy_text(
         for problem in _explain(error, positions)
     ]
     found += _not_finite(document, (), positions)
+    found += _not_patterns(document, positions)
+    if not found:
+        found += [_problem(positions, path, text) for path, text in provider_problems(document)]
     return document, tuple(sorted(set(found), key=lambda p: (p.line, p.column, p.message)))
 
 
@@ -84,7 +89,7 @@ def _parse(text: str) -> tuple[Any, Positions, tuple[Problem, ...]]:
             walk.visit(node, ())
             if walk.problems:
                 return None, {}, tuple(walk.problems)
-            return loader.construct_document(node), walk.positions, ()
+            return _dates_as_text(loader.construct_document(node)), walk.positions, ()
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -101,6 +106,16 @@ def _parse(text: str) -> tuple[Any, Positions, tuple[Problem, ...]]:
         # A date that does not exist, ten thousand brackets: PyYAML raises these without a mark.
         message = "a value cannot be read; put quotes around it"
         raise _NotParsedError(1, 1, message) from None
+
+
+def _dates_as_text(value: Any) -> Any:
+    """Returns a document with its dates as text: it is kept as JSON, which has none."""
+    if isinstance(value, dict):
+        return {key: _dates_as_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_dates_as_text(item) for item in value]
+    is_date = isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    return value.isoformat() if is_date else value
 
 
 class _Walk:
@@ -180,7 +195,7 @@ def _explain(error: ValidationError, positions: Positions) -> list[Problem]:
     return [_problem(positions, path, _message(error))]
 
 
-def _message(error: ValidationError) -> str:  # noqa: C901, PLR0911 - a flat table, one line a keyword
+def _message(error: ValidationError) -> str:  # noqa: C901, PLR0911, PLR0912 - a flat table, one line a keyword
     value: Any = error.instance
     expected: Any = error.validator_value
     match error.validator:
@@ -206,6 +221,11 @@ def _message(error: ValidationError) -> str:  # noqa: C901, PLR0911 - a flat tab
         case "minimum" | "maximum":
             word = "at least" if error.validator == "minimum" else "at most"
             return f"must be {word} {expected}"
+        case "anyOf":
+            options = [" and ".join(option.get("required", [])) for option in expected]
+            return f"{' or '.join(filter(None, options))} is missing"
+        case "maxLength":
+            return f"must have at most {expected} characters"
         case "minItems" | "minLength":
             return "must not be empty"
         case _:
@@ -261,6 +281,54 @@ def _not_finite(value: object, path: Path, positions: Positions) -> list[Problem
     return [
         problem for key, item in items for problem in _not_finite(item, (*path, key), positions)
     ]
+
+
+def _not_patterns(document: dict[str, Any], positions: Positions) -> list[Problem]:
+    """Finds patterns that RE2 refuses. They run on every output, so they must take linear time."""
+    places: list[tuple[Path, object]] = []
+    recognizers = document.get("recognizers")
+    for number, item in enumerate(recognizers if isinstance(recognizers, list) else []):
+        patterns = item.get("patterns") if isinstance(item, dict) else None
+        for index, pattern in enumerate(patterns if isinstance(patterns, list) else []):
+            if isinstance(pattern, dict):
+                path: Path = ("recognizers", number, "patterns", index, "regex")
+                places.append((path, pattern.get("regex")))
+    if document.get("allow_list_match") == "regex":
+        allowed = document.get("allow_list")
+        places += [
+            (("allow_list", index), entry)
+            for index, entry in enumerate(allowed if isinstance(allowed, list) else [])
+        ]
+    return [
+        _problem(positions, path, message)
+        for path, pattern in places
+        if isinstance(pattern, str) and (message := _pattern_problem(pattern))
+    ]
+
+
+def _pattern_problem(pattern: str) -> str | None:
+    try:
+        import re2
+    except ImportError:  # neither a kernel nor a server here; whoever runs the pattern has it
+        return None
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        compiled = re2.compile(f"(?ims){pattern}", options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "it is not a pattern"
+        said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        if "(?=" in said or "(?!" in said or "(?<" in said:
+            said = "it looks ahead or behind"
+        elif "escape sequence" in said and said[-1:].isdigit():
+            said = "it refers back to a group"
+        return (
+            f"RE2 refuses the pattern: {said}; patterns have neither look-around nor "
+            "back-references, so that they take linear time on every output"
+        )
+    if compiled.fullmatch("") is not None:
+        return "the pattern matches nothing at all as well; make it match at least one character"
+    return None
 
 
 def _problem(positions: Positions, path: Path, message: str) -> Problem:

@@ -1,0 +1,178 @@
+"""Readers of what is written in an unusual way: mirrored, spelled out, as a list, between tags.
+
+Each reader takes a text, the same text with one byte for each character, the matches' pattern and
+the budget, and yields the places read in the usual way.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from cloister.detect.views import Moved, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cloister.detect.views import Budget
+
+_LONGEST_NUMBER_DIGITS: Final = 19
+_FEWEST_MIRRORED_DIGITS: Final = 9
+_WORD_SHARE: Final = 0.6
+_IN_WORDS: Final = bytes(chr(code).isalnum() for code in range(256))
+
+# Written backwards: capitals at the ends of words, grouped or long numbers, addresses of mail.
+_MIRRORED_NUMBER = (
+    r"\b\d{9,19}\b|\b\d{3,6}(?:[-/]\d{1,6}){0,4}[-/]\d{3,6}\b|\b\d{4}(?: \d{4}){3}\b"
+    r"|\b\d{4}[- ]\d{3}[- ]{0,2}[()]?\d{3}\b"
+)
+_MIRRORED_MAIL = r"\b[a-z]{2,6}\.[\w.-]{2,64}@[\w.%+-]{2,64}"
+MIRRORED: Final = (
+    r"\b(?:[A-Za-z?]*[A-Z?][ ,.'_-]{1,3}){0,3}[a-z?]{2,}[A-Z]"
+    r"(?:[ ,.'_-]{1,3}[A-Za-z?]*[A-Z]){0,4}\b"
+    rf"|{_MIRRORED_NUMBER}|{_MIRRORED_MAIL}"
+)
+MIRRORED_HINT: Final = rf"[a-z]{{2}}[A-Z](?:[^A-Za-z0-9_]|$)|{_MIRRORED_NUMBER}|{_MIRRORED_MAIL}"
+# A question mark is what stands for a character that is not ASCII.
+SPACED: Final = "|".join(
+    rf"\b\w{s}(?:[^\n]{s}){{3,}}\w\b"
+    for s in (" ", r"\n", r"\t", r"\.", ",", "_", r"\|", r"\*", "-", "/", r"\?")
+)
+_WIDE: Final = (" | ", " - ", ", ", "; ", "  ")
+SPACED_WIDE: Final = "|".join(rf"\b\w(?:{re.escape(s)}[^\n]){{4,}}\b" for s in _WIDE)
+_QUOTED = r"(?:'[^'\n]'|\"[^\"\n]\")"
+LIST: Final = rf"{_QUOTED}(?:[, \n()]{{1,4}}(?:\d{{1,6}}(?:: ?|, ?))?b?{_QUOTED}){{4,}}"
+COLUMN: Final = (
+    r"\b\d{1,6}[ \t]{1,24}[^\n](?:[ \t]*\n[ \t]*\d{1,6}[ \t]{1,24}[^\n]){4,}[ \t]*(?:\n|$)"
+)
+_ORDINAL = r"(?:3[2-9]|[4-9]\d|1\d\d|2[0-4]\d|25[0-5])"
+ORDINALS: Final = rf"\b{_ORDINAL}(?:(?:,[ \n\t]{{0,3}}|[ \n\t]{{1,3}}){_ORDINAL}){{4,}}\b"
+
+MARKUP_HINT: Final = (
+    r"</[A-Za-z]|<!--|<(?:[A-Za-z][A-Za-z1-6]?|wbr|span|font|div)[ />]|<[a-z]+ [a-z-]+="
+)
+#: An element that no page shows; what it holds is nothing to a reader either.
+_HIDDEN = (
+    r"<[A-Za-z][^<>]*(?:display\s*:\s*none|visibility\s*:\s*hidden|(?:font-size|opacity)\s*:\s*0"
+    r"|\shidden(?=[\s>=]))[^<>]*>[^<>]*</[A-Za-z0-9]+>"
+)
+_TAGS: Final = re.compile(rf"((?:(?:{_HIDDEN}|<[!/]?[-A-Za-z][^<>]*>)\s*)+)")
+_TAG_NAME: Final = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)")
+_INLINE: Final = frozenset(
+    """
+    a abbr b bdi bdo big cite code data del dfn em font i ins kbd mark q s samp small span strike
+    strong sub sup time tspan tt u var wbr
+    """.split()  # noqa: SIM905 - quotes would hide the words
+)
+RECORDS_HINT: Final = r"""['"]: ?['"\[{\d-]|[{,] ?\d{1,4}: ['"]|[(,] ?[A-Za-z_]\w*=['"]"""
+_KEYS: Final = re.compile(
+    r"""(['"][^'"\n]{0,60}['"]: ?|\b\d{1,4}: (?=['"])|\b[A-Za-z_]\w{0,60}=(?=['"]))"""
+)
+_CELLS: Final = _INLINE | {"td", "th"}
+
+
+def read_mirrored(text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields what may have been written backwards."""
+    for match in pattern.finditer(data):
+        start, end = match.span()
+        piece = text[start:end]
+        if piece[0].isdigit() and sum(c.isdigit() for c in piece) < _FEWEST_MIRRORED_DIGITS:
+            continue
+        starts, ends = range(end - 1, start - 1, -1), range(end, start, -1)
+        yield View(piece[::-1], start, end, starts, ends, is_sure=False, holds_more=False)
+
+
+def read_spaced(text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields what has something between every two characters."""
+    for match in pattern.finditer(data):
+        start, end = match.span()
+        step = 1 + next((len(s) for s in _WIDE if text.startswith(s, start + 1)), 1)
+        said = text[start:end:step]
+        if said.isdigit() and not _fits_a_number(said):
+            continue
+        starts, ends = range(start, end, step), range(start + 1, end + 1, step)
+        yield View(said, start, end, starts, ends, is_sure=_is_telling(said))
+
+
+def _fits_a_number(digits: str) -> bool:
+    # Rows of a matrix of small integers look like this; few of them could be one number.
+    return 6 <= len(digits) <= _LONGEST_NUMBER_DIGITS and len(set(digits)) > 2
+
+
+def read_list(text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields lists of characters in quotes, numbered or not."""
+    for match in pattern.finditer(data):
+        start, end = match.span()
+        # The quotes are told apart in the original, where a character is one character too.
+        inside = [start + m.start() + 1 for m in re.finditer(_QUOTED, text[start:end])]
+        yield _spelled(text, start, end, inside)
+
+
+def read_column(text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields lines of a number and a character, as a series of characters prints them."""
+    for match in pattern.finditer(data):
+        start, end = match.span()
+        lines = re.finditer(r"\d[ \t]+([^ \t\n]| (?=\n|$))", text[start:end])
+        yield _spelled(text, start, end, [start + m.start(1) for m in lines])
+
+
+def _spelled(text: str, start: int, end: int, places: list[int]) -> View:
+    said = "".join([text[i] for i in places])
+    return View(said, start, end, places, [i + 1 for i in places], is_sure=_is_telling(said))
+
+
+def _is_telling(said: str) -> bool:
+    return not all(c.isdigit() or c.isspace() for c in said)
+
+
+def read_ordinals(_text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields lists of code points; most lists of small numbers spell no words and are left out."""
+    for match in pattern.finditer(data):
+        start, end = match.span()
+        codes = bytes(map(int, re.findall(rb"\d+", data[start:end])))
+        if sum(codes.translate(_IN_WORDS)) < _WORD_SHARE * len(codes):
+            continue
+        places = [m.span() for m in re.finditer(rb"\d+", data[start:end])]
+        starts, ends = [start + a for a, _ in places], [start + b for _, b in places]
+        yield View(codes.decode("latin-1"), start, end, starts, ends, is_sure=False)
+
+
+def read_markup(text: str, _data: bytes, _pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields a text of HTML or SVG as a reader sees it: a tag in a word is nothing, a cell a gap.
+
+    Patterns are looked for in the text as it is only: cells that meet here belong together less.
+    """
+    yield _without(_TAGS, text, _gap)
+
+
+def read_records(text: str, _data: bytes, _pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields JSON and dictionaries without their keys: ``{'first': 'Ada', 'last': 'King'}``."""
+    yield _without(_KEYS, text, lambda _key: "")
+
+
+def _without(pattern: re.Pattern[str], text: str, shown_for: Callable[[str], str]) -> View:
+    """Returns a text in which something else is shown for what a pattern with one group matches."""
+    import numpy as np
+
+    # Stretches of text and matches take turns; a page has few different matches.
+    pieces = pattern.split(text)
+    matches = pieces[1::2]
+    known = {match: shown_for(match) for match in set(matches)}
+    widths = np.fromiter(map(len, pieces), np.int64, len(pieces))
+    origins = np.concatenate([[0], np.cumsum(widths)[:-1]])
+    pieces[1::2] = map(known.__getitem__, matches)
+    widths[1::2] = np.fromiter(map(len, pieces[1::2]), np.int64, len(matches))
+    offsets = np.concatenate([[0], np.cumsum(widths)[:-1]])
+    is_shown = widths > 0
+    begins, came_from = offsets[is_shown].tolist(), origins[is_shown].tolist()
+    said = "".join(pieces)
+    starts, ends = (Moved(after, begins, came_from, len(said)) for after in (0, 1))
+    return View(said, 0, len(text), starts, ends, is_sure=False)
+
+
+def _gap(tags: str) -> str:
+    """Returns what a run of tags is for a reader."""
+    names = [name.lower() for name in _TAG_NAME.findall(tags)]
+    if _INLINE.issuperset(names):
+        return " " if tags[-1].isspace() or "> " in tags or ">\n" in tags else ""
+    return "\t" if _CELLS.issuperset(names) else "\n"

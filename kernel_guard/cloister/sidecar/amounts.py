@@ -1,0 +1,71 @@
+"""How many rows and cells an output shows at most, counted from what leaves.
+
+An upper estimate: a line is a row, and what stands between spaces, commas, semicolons, tabs or bars
+is a cell, whether or not it is of a dataset. Of several forms of one output the largest counts,
+since a client shows one of them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from cloister.core.volume import Amount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_CELL: Final = re.compile(r"[^\s,;|]+")
+_HTML_ROW: Final = re.compile(r"<tr\b", re.IGNORECASE)
+_HTML_CELL: Final = re.compile(r"<t[dh]\b", re.IGNORECASE)
+_MOST_DEPTH: Final = 100
+
+
+def amount_of(content: Mapping[str, object], size: int) -> Amount:
+    """Returns what the content of one message shows.
+
+    Args:
+        content: Of a ``stream``, a display, an error or a comm.
+        size: Its bytes on the wire; they count exactly.
+    """
+    forms = content.get("data")
+    shown: Iterable[Amount] = ()
+    if isinstance(forms, dict):
+        shown = [_form(mime, form) for mime, form in forms.items()]
+    else:
+        shown = [_text(str(content.get(key, ""))) for key in ("text", "evalue")]
+    rows = max((amount.rows for amount in shown), default=0)
+    cells = max((amount.cells for amount in shown), default=0)
+    return Amount(rows, cells, size)
+
+
+def _form(mime: str, form: object) -> Amount:
+    if not isinstance(form, str):
+        leaves = _leaves(form)
+        return Amount(leaves, leaves)
+    if mime.startswith(("image/", "audio/", "video/")) and mime != "image/svg+xml":
+        return Amount()  # pixels: bytes alone say how much
+    if mime == "text/html" and (rows := len(_HTML_ROW.findall(form))):
+        return Amount(rows, len(_HTML_CELL.findall(form)))
+    return _text(form)
+
+
+def _text(text: str) -> Amount:
+    lines = sum(1 for line in text.splitlines() if line.strip())
+    return Amount(lines, sum(1 for _ in _CELL.finditer(text)))
+
+
+def _leaves(value: object) -> int:
+    """Counts the values of a JSON document; deeper than any honest one it stops."""
+    count, level = 0, [value]
+    for _ in range(_MOST_DEPTH):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                below += item.values()
+            elif isinstance(item, list):
+                below += item
+            else:
+                count += 1
+        level = below
+    return count

@@ -1,0 +1,107 @@
+"""What the mark of a kernel and its user's volume of the day say about one output.
+
+These two ask about the kernel and its past, where the steps of :mod:`.outgoing` ask about the
+message. Without rules about levels and without limits the answer costs a comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cloister.core.decisions import Effect, decide_high_water
+from cloister.core.errors import StoreUnavailable
+from cloister.core.highwater import Destination
+from cloister.core.modes import Mode
+from cloister.sidecar.amounts import amount_of
+from cloister.sidecar.outgoing.withheld import Reason
+from cloister.sidecar.volume import NOTICE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cloister.core.decisions import Decision
+    from cloister.core.policy import Policy
+    from cloister.sidecar.highwater import HighWater
+    from cloister.sidecar.volume import Volume
+
+_PICTURES: Final = ("image/", "audio/", "video/")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is to be said at the cell.
+
+    Attributes:
+        reason: Why the output stays, ``None`` when it may leave.
+        notice: What is said beside an output that leaves; empty for nothing.
+    """
+
+    reason: Reason | None = None
+    notice: str = ""
+
+
+_FREE: Final = Bound()
+
+
+class Bounds:
+    """The bounds of one kernel.
+
+    Args:
+        policy: Returns the policy that the gate goes by.
+        high_water: What the kernel has read.
+        volume: What its user has seen today.
+        user: Whose kernel it is.
+    """
+
+    def __init__(
+        self, policy: Callable[[], Policy], high_water: HighWater, volume: Volume, user: str
+    ) -> None:
+        self._policy, self._high_water = policy, high_water
+        self._volume, self._user = volume, user
+
+    def check(self, kind: str, content: Mapping[str, object], size: int) -> Bound:
+        """Decides about one output and charges it.
+
+        Args:
+            kind: Its message type.
+            content: What the message holds.
+            size: Its bytes on the wire.
+        """
+        policy = self._policy()
+        if policy.mode is Mode.OBSERVE:
+            return _FREE
+        if policy.high_water.rules:
+            level = self._high_water.level()
+            for destination in _destinations(kind, content):
+                decision = decide_high_water(policy, level, destination)
+                if decision.effect is Effect.BLOCK:
+                    return Bound(_reason("CLO-READS-002", decision))
+        return self._charge(content, size) if policy.volume else _FREE
+
+    def _charge(self, content: Mapping[str, object], size: int) -> Bound:
+        amount = amount_of(content, size)
+        try:
+            decision = self._volume.charge(
+                self._user, self._high_water.datasets(), amount.rows, amount.cells, amount.bytes
+            )
+        except StoreUnavailable as error:
+            what = f"An output was withheld, since it cannot be counted ({error.code})"
+            return Bound(Reason("CLO-VOLUME-003", what, "limits.volume", error.remedy))
+        if decision.effect is Effect.BLOCK:
+            return Bound(_reason("CLO-VOLUME-002", decision))
+        if NOTICE in decision.obligations:
+            return Bound(notice=str(_reason("CLO-VOLUME-001", decision)))
+        return _FREE
+
+
+def _destinations(kind: str, content: Mapping[str, object]) -> tuple[Destination, ...]:
+    if kind.startswith("comm_"):
+        return (Destination.COMM,)
+    forms = content.get("data")
+    has_picture = isinstance(forms, dict) and any(str(m).startswith(_PICTURES) for m in forms)
+    return (Destination.DISPLAY, Destination.PICTURES) if has_picture else (Destination.DISPLAY,)
+
+
+def _reason(code: str, decision: Decision) -> Reason:
+    return Reason(code, decision.reason, decision.rule, decision.remedy)

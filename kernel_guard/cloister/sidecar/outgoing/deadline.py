@@ -1,0 +1,46 @@
+"""A time limit for one piece of work in the main thread.
+
+Whatever a kernel sends is looked at by one thread, so one message that takes for ever would hold
+every other one up. Each search is linear in the length of its text; the limit is for what nobody
+has thought of.
+
+Source: setitimer(2). A signal's handler runs between two steps of Python, so a single call into C
+ends first.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+
+class TimeIsUp(BaseException):
+    """The limit was reached. No handler of ordinary errors may take it for one."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raises :class:`TimeIsUp` in the body when it takes longer; the main thread only.
+
+    Args:
+        seconds: Above zero.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("a time limit needs the main thread")
+    before = signal.signal(signal.SIGALRM, _raise)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _raise(_number: int, _frame: FrameType | None) -> None:
+    raise TimeIsUp

@@ -1,0 +1,332 @@
+"""The row of steps that each message from the kernel takes, and what comes of it.
+
+What a step cannot read, what breaks it and what takes it too long does not leave, and its client is
+told why. One such message is never a reason to end a session.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import copy
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from cloister.core.modes import Mode
+from cloister.sidecar.outgoing.buffers import mask_buffers
+from cloister.sidecar.outgoing.deadline import TimeIsUp, time_limit
+from cloister.sidecar.outgoing.display import mask_display
+from cloister.sidecar.outgoing.headers import clean_header
+from cloister.sidecar.outgoing.markup import neutralise
+from cloister.sidecar.outgoing.recall import Recall, as_read
+from cloister.sidecar.outgoing.withheld import Reason, Withheld, stand_in
+from cloister.sidecar.textguard import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cloister.sidecar.textguard import TextGuard
+    from cloister.sidecar.wire import Message
+
+logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+_STATES: Final = frozenset({"busy", "idle", "starting"})
+_DISPLAYS: Final = frozenset({"display_data", "update_display_data", "execute_result"})
+_COMMS: Final = frozenset({"comm_open", "comm_msg", "comm_close"})
+_KNOWN: Final = (
+    _DISPLAYS
+    | _COMMS
+    | {"stream", "error", "status", "clear_output", "execute_input", "debug_event", "input_request"}
+    | {"shutdown_reply", "iopub_welcome"}
+)
+#: What a client needs to work at all; in enclave mode it passes without what a kernel chose.
+_PLUMBING: Final = frozenset({"status", "clear_output", "execute_input", "iopub_welcome"})
+_PACKAGE: Final = re.compile(r"(?:@[a-z0-9][a-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*")
+_ERRORS: Final = frozenset(
+    name for name, value in vars(builtins).items() if isinstance(value, type)
+)
+
+
+@dataclass(slots=True)
+class Passage:
+    """What became of a message.
+
+    Attributes:
+        tally: What was masked in it; in observe mode what would have been.
+        reason: Why it, or one of its forms, was withheld.
+        is_sent: Whether there is something to send.
+        is_observed: Whether it left as it was, although the policy would have it otherwise.
+    """
+
+    tally: Tally = field(default_factory=Tally)
+    reason: Reason | None = None
+    is_sent: bool = True
+    is_observed: bool = False
+
+
+class Inspection:
+    """Looks at everything that one kernel says. Runs in the main thread.
+
+    Args:
+        guard: Masks text, and knows the policy.
+    """
+
+    def __init__(self, guard: TextGuard) -> None:
+        self._guard = guard
+        self.recall = Recall(guard.find)
+
+    def look_at(self, message: Message) -> Passage:
+        """Masks a message in place, or makes it say why it was withheld."""
+        message.header = clean_header(message.header)
+        if message.msg_type == "status":
+            state = message.content.get("execution_state")
+            message.content = {"execution_state": state if state in _STATES else "busy"}
+            message.metadata, message.buffers = {}, []
+            return Passage()
+        match self._guard.policy.mode:
+            case Mode.GUARD:
+                return self._guarded(message)
+            case Mode.ENCLAVE:
+                return _enclosed(message)
+            case Mode.OBSERVE:
+                return self._observed(message)
+
+    def withhold(self, message: Message, reason: Reason) -> Passage:
+        """Makes a message say why it was withheld."""
+        return Passage(reason=reason, is_sent=stand_in(message, reason))
+
+    def carefully(self, work: Callable[[], _T]) -> _T:
+        """Returns what a check finds.
+
+        Raises:
+            Withheld: The check failed or took too long, so nothing is known of what it checked.
+        """
+        try:
+            with time_limit(self._guard.policy.output.time_limit_s):
+                return work()
+        except Withheld:
+            raise
+        except TimeIsUp:
+            raise Withheld(_SLOW) from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was checked
+            # Its text may hold what was checked.
+            logger.error("CLO-OUTPUT-005: %s while checking an output", type(error).__name__)
+            raise Withheld(_FAILED) from None
+
+    def _guarded(self, message: Message) -> Passage:
+        passage = Passage()
+        try:
+            passage.reason = self.carefully(lambda: self._mask(message, passage.tally))
+        except Withheld as withheld:
+            return self.withhold(message, withheld.reason)
+        return passage
+
+    def _observed(self, message: Message) -> Passage:
+        """Checks a copy: the message itself leaves as it is."""
+        try:
+            checked = self.carefully(lambda: copy.deepcopy(message))
+        except Withheld:  # too deep to copy, so nothing is known of it; it leaves
+            return Passage(is_observed=True)
+        passage = self._guarded(checked)
+        is_changed = bool(passage.tally) or passage.reason is not None
+        if passage.reason is not None:  # what it held, although it would not have left
+            with contextlib.suppress(Withheld):
+                self.carefully(lambda: self._guard.mask_json(message.content, passage.tally))
+        return Passage(passage.tally, is_observed=is_changed)
+
+    def _mask(self, message: Message, tally: Tally) -> Reason | None:
+        """Masks a message in place; returns why a part of it was taken out."""
+        kind, guard, content = message.msg_type, self._guard, message.content
+        if kind not in _KNOWN and not kind.endswith("_reply"):
+            raise Withheld(_UNKNOWN)
+        reason = None
+        if message.metadata:
+            message.metadata = _as_object(guard.mask_json(message.metadata, tally))
+            if not guard.policy.output.allows_scripts:
+                message.metadata = neutralise("application/json", message.metadata).value
+        rules = guard.policy.output
+        if kind in _DISPLAYS or kind == "inspect_reply":
+            data = _as_object(content.pop("data", None))
+            content = _as_object(guard.mask_json(content, tally))
+            content["data"], reason = mask_display(data, guard, rules, tally)
+            if content.get("metadata") and not rules.allows_scripts:
+                content["metadata"] = neutralise("application/json", content["metadata"]).value
+        else:
+            content = _as_object(guard.mask_json(content, tally))
+            if not rules.allows_scripts:
+                _neutralise(kind, content)
+        message.content = content
+        if message.buffers:
+            message.buffers = mask_buffers(message.buffers, guard, tally)
+        self._remember(kind, content)
+        return reason
+
+    def _remember(self, kind: str, content: dict[str, Any]) -> None:
+        """Withholds what completes a value whose beginning has left, and remembers the rest."""
+        if kind in _COMMS:
+            texts = list(_strings(content.get("data")))
+            fits = [t for t in texts if self.recall.rest_of_value(t)]
+            self.recall.add_fragments(texts)
+            shown = ""
+        else:
+            texts = [as_read(text) for text in _shown(kind, content)]
+            fits = [t for t in texts if self.recall.rest_of_value(t)]
+            fits += [b for a in texts for b in texts if a != b and self.recall.joins(a, b)]
+            shown = texts[0] if texts else ""
+        if fits:
+            raise Withheld(_PIECES)
+        if kind != "execute_reply":  # it says again what an error has said
+            self.recall.add(shown)
+
+
+def _neutralise(kind: str, content: dict[str, Any]) -> None:
+    """Makes what a client renders of a comm or of a reply unable to call out, in place.
+
+    Raises:
+        Withheld: A widget's code, or its picture, would come from elsewhere.
+    """
+    if kind in _COMMS and content.get("data"):
+        state = _as_object(_as_object(content["data"]).get("state"))
+        modules = [state[name] for name in ("_model_module", "_view_module") if name in state]
+        if state.get("format") == "url" or not all(map(_is_package, modules)):
+            raise Withheld(_ELSEWHERE)
+        content["data"] = neutralise("application/json", content["data"]).value
+    rendered = [*_as_list(content.get("payload"))]
+    rendered += _as_object(content.get("user_expressions")).values()
+    for part in rendered:
+        if isinstance(part, dict) and isinstance(part.get("data"), dict):
+            part["data"] = {m: neutralise(m, text).value for m, text in part["data"].items()}
+
+
+def _is_package(module: object) -> bool:
+    """Returns whether a widget's module is named as packages are, and not by an address."""
+    return module is None or (isinstance(module, str) and bool(_PACKAGE.fullmatch(module)))
+
+
+def _enclosed(message: Message) -> Passage:
+    """Leaves of a message what is no kernel's choice: its kind, numbers, names of errors."""
+    kind, content = message.msg_type, message.content
+    if kind in _PLUMBING:
+        count, wait = content.get("execution_count"), content.get("wait")
+        message.content = {}
+        if kind == "execute_input":
+            message.content = {"code": "", "execution_count": count if _is_count(count) else 0}
+        elif kind == "clear_output":
+            message.content = {"wait": wait is True}
+        message.metadata, message.buffers = {}, []
+        return Passage()
+    name = content.get("ename")
+    count = content.get("execution_count")
+    is_sent = stand_in(message, ENCLAVE)
+    passage = Passage(reason=ENCLAVE, is_sent=is_sent)
+    if kind == "execute_reply" and name is None:
+        message.content = {"status": "ok", "user_expressions": {}, "payload": []}
+        passage.reason = None
+    elif kind == "kernel_info_reply":
+        message.content = dict(_KERNEL_INFO)
+        passage.reason = None
+    elif name in _ERRORS and "ename" in message.content:
+        message.content["ename"] = name
+    if kind == "execute_reply":
+        message.content["execution_count"] = count if _is_count(count) else 0
+    return passage
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**6
+
+
+def _shown(kind: str, content: dict[str, Any]) -> Iterator[str]:
+    """Yields what a reader sees of a message, form by form."""
+    if kind in _DISPLAYS:
+        for mime in ("text/plain", "text/html", "text/markdown", "text/latex"):
+            if isinstance(text := content["data"].get(mime), str):
+                yield text
+    elif kind in {"error", "execute_reply"} and isinstance(text := content.get("evalue"), str):
+        yield text
+
+
+def _strings(value: object, depth: int = 0) -> Iterator[str]:
+    """Yields the short texts of a widget's state that are no names of its own machinery."""
+    if isinstance(value, str):
+        if not value.startswith("IPY_MODEL_"):
+            yield value
+    elif depth < 4 and isinstance(value, dict):
+        for key, item in value.items():
+            if not key.startswith("_"):
+                yield from _strings(item, depth + 1)
+    elif depth < 4 and isinstance(value, list):
+        for item in value[:20]:
+            yield from _strings(item, depth + 1)
+
+
+def _as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _as_object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+_ELSEWHERE: Final = Reason(
+    "CLO-OUTPUT-009",
+    "A widget was withheld: its code or its picture would come from another place",
+    "output.scripts",
+    "Use a widget that is installed, and give it the picture itself.",
+)
+_SHOW_LESS: Final = "Show less of it, or in another form."
+_SLOW: Final = Reason(
+    "CLO-OUTPUT-005",
+    "An output was withheld: checking it took too long",
+    "output.time_limit_s",
+    _SHOW_LESS,
+)
+_FAILED: Final = Reason(
+    "CLO-OUTPUT-005", "An output was withheld: checking it failed", "output", _SHOW_LESS
+)
+UNREADABLE: Final = Reason(
+    "CLO-OUTPUT-005",
+    "An output was withheld: it is too large or too deep to be checked",
+    "output.message_bytes",
+    _SHOW_LESS,
+)
+_UNKNOWN: Final = Reason(
+    "CLO-OUTPUT-006",
+    "A message of a kind that no client asks for was withheld",
+    "output",
+    "Use the messages of the Jupyter protocol.",
+)
+_PIECES: Final = Reason(
+    "CLO-OUTPUT-008",
+    "An output was withheld: with what was shown before it makes a value that the policy masks",
+    "display",
+    "Show the value whole, and it is masked.",
+)
+ENCLAVE: Final = Reason(
+    "CLO-OUTPUT-007",
+    "An output was withheld: this workspace is an enclave, and no gate has passed it",
+    "mode",
+    "Ask an admin whether guard mode is enough for this data.",
+)
+_KERNEL_INFO: Final = {
+    "status": "ok",
+    "protocol_version": "5.4",
+    "implementation": "ipython",
+    "implementation_version": "",
+    "language_info": {
+        "name": "python",
+        "version": "",
+        "mimetype": "text/x-python",
+        "file_extension": ".py",
+        "pygments_lexer": "ipython3",
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "nbconvert_exporter": "python",
+    },
+    "banner": "",
+    "help_links": [],
+    "debugger": False,
+    "supported_features": [],
+}

@@ -1,0 +1,215 @@
+"""Makes what a browser renders unable to call out; what cannot, stays byte for byte.
+
+Each kind of markup has one judge that says whether it is harmless, and a way of making it so. What
+has been cleaned is judged again, and shown as text when it does not pass: the judge decides, the
+cleaning only tries. Links for a person to click are decided in ``addresses``.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+import nh3
+
+from cloister.sidecar.outgoing import markupgrammar as grammar
+from cloister.sidecar.outgoing.addresses import is_local, may_link
+
+_KINDS: Final = {
+    "script": re.compile(r"(?i)<script|\bon[a-z]+\s*=|javascript:"),
+    "frame": re.compile(r"(?i)<(?:iframe|frame|object|embed|portal|applet)"),
+    "form": re.compile(r"(?i)<form|formaction"),
+    "head": re.compile(r"(?i)<(?:link|meta|base)\b"),
+    "style": re.compile(r"(?i)url\s*\(|@import|image-set|@font-face|\\[0-9a-f]"),
+    "command": re.compile(r"\\(?:href|require|unicode|includegraphics|html|style)"),
+}
+_BROKEN: Final = re.compile(r"<(?=[A-Za-z/!?])")
+_AUTOLINK: Final = re.compile(r"<(https?://[^\s<>]*|[\w.+-]+@[\w.-]+)>")
+_TARGET: Final = re.compile(r"\s*<?([^\s<>)]*)")
+_LINK: Final = re.compile(r"(!?)\[|\](?=[(:])")
+_REFERENCE_IMAGE: Final = re.compile(r"!\[")
+_CODE_KEYS: Final = frozenset({"_esm", "_css", "loader", "plotlyserverurl", "topojsonurl"})
+_ADDRESS_KEYS: Final = frozenset(
+    {"url", "url_template", "href", "source", "src", "tiles", "baseurl", "icon"}
+)
+_UNSHOWN_KEYS: Final = frozenset({"$schema", "usermeta"})
+_PREFIXES: Final = frozenset({"data-", "aria-"})
+
+
+@dataclass(frozen=True, slots=True)
+class Neutral:
+    """Markup that cannot call out.
+
+    Attributes:
+        value: The value, the same object when nothing was taken.
+        removed: Short names of what was taken, sorted.
+    """
+
+    value: Any
+    removed: tuple[str, ...] = ()
+
+
+def neutralise(mime: str, value: Any) -> Neutral:
+    """Returns what a form of an output is without all that calls out or runs.
+
+    Args:
+        mime: The form's type.
+        value: Its data: text, lines of text, or JSON.
+    """
+    base = mime.partition(";")[0].strip().lower()
+    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+        joined = neutralise(mime, "".join(value))
+        return joined if joined.removed else Neutral(value)
+    if isinstance(value, str):
+        clean = _TEXTS.get(base)
+        if clean is None:
+            return Neutral(value)
+        cleaned = clean(value)
+        return Neutral(value) if cleaned == value else Neutral(cleaned, _name(value))
+    if isinstance(value, dict | list):
+        removed: set[str] = set()
+        cleaned_json = _clean_json(value, "", removed)
+        return Neutral(cleaned_json, tuple(sorted(removed))) if removed else Neutral(value)
+    return Neutral(value)
+
+
+def _clean_html(text: str) -> str:
+    """Returns markup that the grammar accepts."""
+    if grammar.is_plain(text):
+        return text
+    with_style = grammar.is_style_safe(text)
+    tags = grammar.TAGS | grammar.DRAWING_TAGS
+    for kept in (tags | {"style"} if with_style else tags, set(grammar.TAGS)):
+        cleaned = grammar.without_commands(_sanitise(text, set(kept)))
+        if grammar.is_plain(cleaned):
+            return cleaned
+    words = nh3.clean(text, tags=set())
+    return grammar.without_commands(html.unescape(words)).translate(_ESCAPES)
+
+
+_ESCAPES: Final = {
+    ord("<"): "&lt;",
+    ord(">"): "&gt;",
+    ord("&"): "&amp;",
+    ord("\\"): "&#92; ",
+    0: " ",
+}
+
+
+def _sanitise(text: str, tags: set[str]) -> str:
+    def keep(tag: str, name: str, value: str) -> str | None:
+        if name in {"href", "src", "poster", "xlink:href"}:
+            return value if grammar.allows(tag, name, value) else None
+        if "commandlinker" in name or (name == "type" and value.strip().lower() == "image"):
+            return None
+        is_safe = grammar.is_style_safe(value) and not re.search(r"[<>]", value)
+        return value if is_safe else None
+
+    schemes = {"http", "https", "data", "blob", "cid", "attachment"}
+    return nh3.clean(
+        text,
+        tags=tags,
+        clean_content_tags={"script", "noscript", "template", "iframe", "object", "math"}
+        | ({"style"} - tags),
+        attributes={"*": set(grammar.ATTRIBUTES | grammar.LINKS)},
+        generic_attribute_prefixes=set(_PREFIXES),
+        attribute_filter=keep,
+        link_rel=None,
+        url_schemes=schemes,
+    )
+
+
+def _clean_markdown(text: str) -> str:
+    """Breaks, by one space or one character, what Markdown would render as more than text.
+
+    Every ``<`` is judged on its own, wherever it stands, since a blank line ends a tag in Markdown.
+    """
+    if "<" in text:
+        has_style = not grammar.is_style_safe(text)
+
+        def judge(match: re.Match[str]) -> str:
+            link = _AUTOLINK.match(text, match.start())
+            if link and may_link(link[1]):
+                return "<"
+            tag = grammar.ONE_TAG.match(text, match.start())
+            is_style = tag is not None and "style" in tag[0].lower()
+            is_plain = tag is not None and grammar.is_plain(tag[0])
+            return "<" if is_plain and not (is_style and has_style) else "< "
+
+        text = _BROKEN.sub(judge, text)
+    text = _REFERENCE_IMAGE.sub(lambda match: _judge_image(text, match), text)
+    source = text
+
+    def judge_link(match: re.Match[str]) -> str:
+        if match[0] != "]":
+            return match[0]
+        target = _TARGET.match(source, match.end() + 1)
+        return "]" if target and may_link(target[1].replace("\\", "\\\\")) else "] "
+
+    text = _LINK.sub(judge_link, text)
+    return grammar.without_commands(text) if grammar.has_command(text) else text
+
+
+def _judge_image(text: str, match: re.Match[str]) -> str:
+    """Lets an image stay whose address stands beside it and is local; others become links."""
+    shown = re.compile(r"[^\[\]<]{0,500}\]\(\s*([^\s()<>\\&]+)[^\[\]]{0,200}?\)").match(
+        text, match.end()
+    )
+    return "![" if shown and is_local(shown[1]) else "["
+
+
+def _clean_latex(text: str) -> str:
+    text = _BROKEN.sub("< ", text) if not grammar.is_plain(text) else text
+    return grammar.without_commands(text) if grammar.has_command(text) else text
+
+
+def _clean_json(  # noqa: PLR0911 - one answer for each kind of value
+    value: Any, key: str, removed: set[str]
+) -> Any:
+    """Returns a specification or state without code, remote addresses and markup that calls out."""
+    if isinstance(value, dict):
+        kept = {}
+        for name, part in value.items():
+            lowered = name.lower()
+            # An address that is computed in the browser cannot be judged here.
+            is_computed = lowered in {"url", "href"} and isinstance(part, dict | list)
+            is_default = part == "https://plot.ly"  # of Plotly, asked only by a button
+            if (lowered in _CODE_KEYS and part and not is_default) or is_computed:
+                removed.add("script" if lowered in {"_esm", "loader"} else "remote-address")
+                continue
+            kept[name] = _clean_json(part, lowered, removed)
+        return kept
+    if isinstance(value, list):
+        return [_clean_json(part, key, removed) for part in value]
+    if not isinstance(value, str) or key in _UNSHOWN_KEYS:
+        return value
+    if key in _ADDRESS_KEYS and not is_local(value):
+        removed.add("remote-address")
+        return ""
+    if value != "https://plot.ly" and re.match(
+        r"\s*(?:[a-z+.-]{2,12}:)?//|\s*(?:javascript|mapbox|vbscript):", value, re.IGNORECASE
+    ):
+        removed.add("remote-address")
+        return re.sub(r"(?i)[a-z+.-]*:?//+|(?:javascript|mapbox|vbscript):", "", value)
+    if ("<" in value or "\\" in value) and (cleaned := _clean_html(value)) != value:
+        removed.update(_name(value))
+        return cleaned
+    return value
+
+
+def _name(text: str) -> tuple[str, ...]:
+    found = {name for name, pattern in _KINDS.items() if pattern.search(text)}
+    return tuple(sorted(found)) or ("remote-address",)
+
+
+_TEXTS: Final = {
+    "text/html": _clean_html,
+    "image/svg+xml": _clean_html,
+    "application/xml": _clean_html,
+    "application/mathml+xml": _clean_html,
+    "text/markdown": _clean_markdown,
+    "text/latex": _clean_latex,
+    "application/x-latex": _clean_latex,
+}

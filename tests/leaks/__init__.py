@@ -1,0 +1,1 @@
+"""The leak corpus and what holds it."""
