@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloister.store.home import Home
+    from cloister.store.lineage_verify import VerifyReport
 
 MAX_SCANNED: Final = 2_000
 """Executions that one request looks at when it searches for those of one kernel."""
@@ -33,34 +34,21 @@ class Check:
     """The result of one check of the whole record.
 
     Attributes:
-        ok: Whether every event fits the tree, the signatures and the witness.
-        events: How many events the record holds.
-        root: Root of the tree, lower-case hex.
-        checkpoints: How many signed checkpoints were checked.
-        first_bad: Number of the first event that does not fit, if one can be named.
-        problems: What is wrong, one sentence each, without data values.
+        report: What verification found.
         checked_at: When, seconds since 1970.
     """
 
-    ok: bool
-    events: int
-    root: str
-    checkpoints: int
-    first_bad: int | None
-    problems: tuple[str, ...]
+    report: VerifyReport
     checked_at: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every event fits the tree, the signatures and the witness."""
+        return self.report.ok
 
     def as_dict(self) -> dict[str, object]:
         """Returns the result as the API shows it."""
-        return {
-            "ok": self.ok,
-            "events": self.events,
-            "root": self.root,
-            "checkpoints": self.checkpoints,
-            "first_bad": self.first_bad,
-            "problems": list(self.problems),
-            "checked_at": self.checked_at,
-        }
+        return {**self.report.as_dict(), "checked_at": self.checked_at}
 
 
 class RecordChecker:
@@ -135,16 +123,7 @@ def verify_record(home: Home) -> Check:
     from cloister.store.keys import open_keyring
     from cloister.store.lineage_verify import verify_home
 
-    report = verify_home(home, open_keyring(home))
-    return Check(
-        ok=report.ok,
-        events=report.events,
-        root=report.root,
-        checkpoints=report.checkpoints,
-        first_bad=report.first_bad,
-        problems=report.problems,
-        checked_at=time.time(),
-    )
+    return Check(verify_home(home, open_keyring(home)), time.time())
 
 
 def read_page(

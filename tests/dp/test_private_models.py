@@ -53,9 +53,9 @@ def test_k_means_scaler_and_components_answer_in_known_units(guarded, visits):
 
 
 def test_k_means_keeps_nothing_of_single_rows_and_never_spends_more_than_epsilon():
-    from cloister_dp.models import _published_k_means
+    from cloister_dp.models.clusters import published_k_means
 
-    k_means = _published_k_means()
+    k_means = published_k_means()
     for dims in range(1, 12):
         model = k_means(epsilon=1.0, n_clusters=2, bounds=([-1.0] * dims, [1.0] * dims))
         for_sum, for_count = model._split_epsilon(dims, 4)
@@ -63,9 +63,9 @@ def test_k_means_keeps_nothing_of_single_rows_and_never_spends_more_than_epsilon
 
 
 def test_an_empty_cluster_gets_noise_too(guarded):
-    from cloister_dp.models import _published_k_means
+    from cloister_dp.models.clusters import published_k_means
 
-    model = _published_k_means()(epsilon=1.0, n_clusters=2, bounds=([-1.0], [1.0]))
+    model = published_k_means()(epsilon=1.0, n_clusters=2, bounds=([-1.0], [1.0]))
     centers = np.array([[-0.5], [0.5]])
     model._update_centers(
         np.full((50, 1), -0.5),

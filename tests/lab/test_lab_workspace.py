@@ -117,7 +117,7 @@ def test_a_check_is_remembered_until_the_record_grows(home, workspace, monkeypat
     assert workspace.verify(is_forced=True) is not first
     append(home, Execution("k"))
     again = workspace.verify(is_forced=False)
-    assert again.events == first.events + 2
+    assert again.report.events == first.report.events + 2
 
 
 def test_growth_that_is_only_in_the_write_ahead_log_counts(home, workspace):
@@ -146,7 +146,7 @@ def test_a_changed_event_is_found_and_stays_found(home, workspace):
     database.close()
     check = workspace.verify(is_forced=False)
     assert not check.ok
-    assert check.first_bad == 2
+    assert check.report.first_bad == 2
     # Growth does not turn a broken record into one that was not checked.
     os.utime(home.lineage_path)
     assert workspace.status(None)["record"]["ok"] is False

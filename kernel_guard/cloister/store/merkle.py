@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from hashlib import sha256
 from typing import Final, TypeAlias
 
@@ -152,20 +153,13 @@ def verify_inclusion(
     """
     if not 0 <= index < size:
         return False
-    place, last, computed = index, size - 1, leaf
-    for sibling in proof:
-        if last == 0:
-            return False
-        if place & 1 or place == last:
-            computed = node_hash(sibling, computed)
-            while not place & 1 and place:
-                place >>= 1
-                last >>= 1
-        else:
-            computed = node_hash(computed, sibling)
-        place >>= 1
-        last >>= 1
-    return last == 0 and computed == root
+    sides = _sides(index, size - 1, len(proof))
+    if sides is None:
+        return False
+    computed = leaf
+    for sibling, side in zip(proof, sides, strict=True):
+        computed = _join(sibling, computed, side)
+    return computed == root
 
 
 def verify_consistency(
@@ -189,21 +183,53 @@ def _folds_to(old_size: int, old_root: bytes, size: int, root: bytes, path: list
     while place & 1:
         place >>= 1
         last >>= 1
+    sides = _sides(place, last, len(path) - 1)
+    if sides is None:
+        return False
     old_computed = computed = path[0]
-    for sibling in path[1:]:
-        if last == 0:
-            return False
-        if place & 1 or place == last:
+    for sibling, side in zip(path[1:], sides, strict=True):
+        if side is _Side.LEFT:
             old_computed = node_hash(sibling, old_computed)
-            computed = node_hash(sibling, computed)
+        computed = _join(sibling, computed, side)
+    return old_computed == old_root and computed == root
+
+
+class _Side(Enum):
+    """Where the sibling of a step lies."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+def _sides(place: int, last: int, count: int) -> list[_Side] | None:
+    """Returns where each sibling lies on the way from a node up to the root.
+
+    Args:
+        place: The node's place on its level.
+        last: The last place on that level.
+        count: Siblings that the proof has.
+
+    Returns:
+        One side for each, or ``None`` when a proof of this node has another number of them.
+    """
+    sides: list[_Side] = []
+    for _ in range(count):
+        if last == 0:
+            return None
+        if place & 1 or place == last:
+            sides.append(_Side.LEFT)
             while not place & 1 and place:
                 place >>= 1
                 last >>= 1
         else:
-            computed = node_hash(computed, sibling)
+            sides.append(_Side.RIGHT)
         place >>= 1
         last >>= 1
-    return last == 0 and old_computed == old_root and computed == root
+    return sides if last == 0 else None
+
+
+def _join(sibling: bytes, computed: bytes, side: _Side) -> bytes:
+    return node_hash(sibling, computed) if side is _Side.LEFT else node_hash(computed, sibling)
 
 
 def _split(count: int) -> int:
