@@ -49,16 +49,21 @@ build() {
 
 link() {
   local share=$environment/share/jupyter/labextensions/@cloister
-  local config=$environment/etc/jupyter/jupyter_server_config.d
-  mkdir -p "$share" "$config"
+  mkdir -p "$share"
   # An installed wheel leaves a directory of copies; a link to the working tree takes its place.
   if [ -d "$share/lab" ] && [ ! -L "$share/lab" ]; then
     rm -rf "$share/lab"
   fi
   ln -sfn "$PWD/$built" "$share/lab"
-  if ! cmp -s jupyter-config/server-config/cloister_lab.json "$config/cloister_lab.json"; then
-    cp jupyter-config/server-config/cloister_lab.json "$config/cloister_lab.json"
-  fi
+  configure server-config jupyter_server_config.d
+  configure labconfig labconfig/page_config.d
+}
+
+# The same places as in the wheel: see shared-data in pyproject.toml.
+configure() {
+  local source=jupyter-config/$1/cloister_lab.json target=$environment/etc/jupyter/$2/cloister_lab.json
+  mkdir -p "${target%/*}"
+  cmp -s "$source" "$target" || cp "$source" "$target"
 }
 
 if is_stale; then

@@ -23,6 +23,7 @@ PACKAGES = {
 CORPUS = Path("tests", "leaks", "corpus")
 BUILT = ROOT / "extension" / "cloister_lab" / "labextension"
 SERVER_CONFIG = "etc/jupyter/jupyter_server_config.d/cloister_lab.json"
+PAGE_CONFIG = "etc/jupyter/labconfig/page_config.d/cloister_lab.json"
 NOT_SOURCES = (
     ".git",
     ".venv",
@@ -107,7 +108,7 @@ def test_the_wheel_holds_nothing_else(names: set[str]) -> None:
 @needs_frontend
 def test_the_wheel_enables_the_extensions_by_being_installed(names: set[str]) -> None:
     shared = {name.partition(".data/data/")[2] for name in names if ".data/data/" in name}
-    assert SERVER_CONFIG in shared
+    assert {SERVER_CONFIG, PAGE_CONFIG} <= shared
     assert "share/jupyter/labextensions/@cloister/lab/package.json" in shared
     assert any(name.endswith(".js") and "@cloister/lab/static/" in name for name in shared)
 

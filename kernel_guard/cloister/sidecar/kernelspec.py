@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 NAME = "cloister"
+_LOGO = Path(__file__).with_name("logo")
 
 
 def kernel_json(executable: str = sys.executable) -> dict[str, Any]:
@@ -38,7 +40,8 @@ def install(prefix: str | None = None, *, user: bool = False) -> Path:
 
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / NAME
-        source.mkdir(mode=0o755)
+        shutil.copytree(_LOGO, source)
+        source.chmod(0o755)
         (source / "kernel.json").write_text(json.dumps(kernel_json(), indent=1) + "\n", "utf-8")
         where = {"user": True} if user else {"prefix": prefix or sys.prefix}
         return Path(KernelSpecManager().install_kernel_spec(str(source), NAME, **where))
