@@ -74,6 +74,8 @@ def test_a_piece_of_a_name_is_not_the_name(text):
         "219099871.0",
         "id:219099871,",
         "84313507",
+        "\u0662\u0661\u0669\u0660\u0669\u0669\u0668\u0667\u0661",  # Arabic digits
+        "\u0968\u0967\u096f-\u0966\u096f-\u096f\u096e\u096d\u0967",  # those of Devanagari
     ],
 )
 def test_knows_a_number_in_every_usual_spelling(text):

@@ -92,9 +92,25 @@ def tokenise(text: str) -> Tokens:
     return _tokenise_moved(text)
 
 
+class _Digits(dict[int, str]):
+    """Code point to the ASCII digit that it stands for in some script, else to itself."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        digit = unicodedata.decimal(character, None)
+        self[code] = plain = character if digit is None else str(digit)
+        return plain
+
+
+_DIGITS = _Digits()
+
+
 def fold_case(text: str) -> str:
-    """Returns the canonical spelling of ``text``: compatible characters joined, no case."""
-    return unicodedata.normalize("NFKC", text).casefold()
+    """Returns the canonical spelling of ``text``: compatible characters joined, no case.
+
+    A number is the same number in the digits of any script.
+    """
+    return unicodedata.normalize("NFKC", text).casefold().translate(_DIGITS)
 
 
 def _tokenise_moved(text: str) -> Tokens:

@@ -84,7 +84,8 @@ def letters(text: str) -> str:
     if text.isascii():
         return _NO_LETTERS.sub("", text.lower())
     text = unicodedata.normalize("NFKD", text.translate(_LOOKALIKES))
-    return "".join(c for c in text.casefold() if c.isalnum() or c == "@")
+    plain = (str(unicodedata.decimal(c, c)) for c in text.casefold())  # digits of any script
+    return "".join(c for c in plain if c.isalnum() or c == "@")
 
 
 def readings(piece: str | bytes) -> Iterator[str]:
