@@ -10,8 +10,8 @@ Work is in proportion to the text: :data:`_FREE_CHARS` plus a few times its leng
 layers together. A piece that says more, such as a small stream that inflates without end, is
 reported as not read, and the gate masks it whole.
 
-Not read: encryption, substitution of letters, base85, UTF-16, other compressions, pictures, names
-in other alphabets in base64, and what an author spreads over a text on purpose.
+Not read: encryption, substitution of letters, base85, other compressions, pictures, names in other
+alphabets in base64, and what an author spreads over a text on purpose.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from cloister.detect import encodings, layouts
+from cloister.detect import encodings, layouts, overwritten, spoken
 from cloister.detect.views import Budget, Decoded, View
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ def _kinds() -> tuple[Any, tuple[tuple[Any, Reader], ...]]:
         (layouts.ORDINALS, layouts.ORDINALS, layouts.read_ordinals),
         (layouts.MARKUP_HINT, layouts.MARKUP_HINT, layouts.read_markup),
         (layouts.RECORDS_HINT, layouts.RECORDS_HINT, layouts.read_records),
+        (overwritten.OVERWRITTEN, overwritten.OVERWRITTEN, overwritten.read_overwritten),
+        (spoken.DIGIT_WORDS, spoken.DIGIT_WORDS, spoken.read_digit_words),
+        (spoken.BASED_NUMBER, spoken.BASED_NUMBER, spoken.read_based_numbers),
+        (spoken.MAIL_WORDS, spoken.MAIL_WORDS, spoken.read_mail_words),
     )
     hints = re2.Set.SearchSet(options)
     for _pattern, hint, _read in kinds:

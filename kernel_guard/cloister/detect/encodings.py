@@ -36,9 +36,11 @@ _B64_PACKED = (
     rf"H4sI{_B64}{{12}}|e(?:J[w-z]|N[o-r]|A[E-H]|F[4-7]){_B64}{{8}}"
     rf"|QlpoO{_B64}{{12}}|/Td6WFo{_B64}{{12}}"
 )
-BASE64_HINT: Final = rf"(?:{_B64_GROUP}){{2}}|{_B64_PACKED}"
+# Text in UTF-16: every other byte is zero, either the second or the first of each pair.
+_B64_WIDE = rf"[I-Za-f][AQgw][AB]{_B64}A[A-H]{_B64}A|A[CEFGHD]{_B64}A[I-Za-f][AQgw][AB]{_B64}"
+BASE64_HINT: Final = rf"(?:{_B64_GROUP}){{2}}|{_B64_PACKED}|{_B64_WIDE}"
 BASE64: Final = (
-    rf"(?:(?:{_B64_GROUP}){{2}}|{_B64_PACKED}){_B64}*(?:(?:\r?\n|\\n){_B64}{{60,76}})*"
+    rf"(?:(?:{_B64_GROUP}){{2}}|{_B64_PACKED}|{_B64_WIDE}){_B64}*(?:(?:\r?\n|\\n){_B64}{{60,76}})*"
     rf"(?:(?:\r?\n|\\n){_B64}{{4,75}}={{1,2}})?={{0,2}}"
 )
 _B64_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
@@ -51,6 +53,8 @@ HEX: Final = (
     rf"\b(?:0x|\\x)?(?:{_HEX_BYTE}{{5,}}"
     rf"|(?:{_HEX_BYTE}(?:['\"]?, ?['\"]?(?:0x)?|[ :-]|\\x)){{4,}}{_HEX_BYTE})\b"
     rf"|\b(?:0x)?(?:1f8b08|78(?:9c|da|01)){_HEX}{{16,}}\b"
+    rf"|\b(?:0x)?(?:fffe)?(?:{_HEX_BYTE}00){{5,}}\b|\b(?:0x)?(?:feff)?(?:00{_HEX_BYTE}){{5,}}\b"
+    rf"|\b{_HEX_BYTE}{{4}}(?:-{_HEX_BYTE}{{2}}){{3}}-{_HEX_BYTE}{{6}}\b"
 )
 # Percent, entities, JSON (several layers of it), bytes, octal, and two of quoted-printable: bytes
 # in a row, and single ones that stand for what separates words.
@@ -98,7 +102,7 @@ def _first_plain(
     """Returns what a run of base64 says from the first place at which it says anything."""
     for shift in dict.fromkeys(shifts):
         sample = _unbase64(run[shift : shift + _SAMPLE_CHARS])
-        if _is_packed(sample) or _is_text(sample):
+        if _is_packed(sample) or _is_text(_narrow(sample)):
             view = _plain(_unbase64(run[shift:]), first + shift, end, budget)
             if view is not None:
                 return view
@@ -148,9 +152,17 @@ def _plain(data: bytes, start: int, end: int, budget: Budget) -> View | None:
             data, is_whole = _unpacked(data, budget.chars // 2)
         except (zlib.error, OSError, EOFError, ValueError, lzma.LZMAError):
             return None
+    data = _narrow(data)
     if not is_whole or _is_text(data[:_SAMPLE_CHARS]):
         return View(data.decode("utf-8", "replace"), start, end, is_whole=is_whole)
     return next(_strings(data, start, end), None)
+
+
+def _narrow(data: bytes) -> bytes:
+    """Returns text in UTF-16 or UTF-32 as UTF-8, other bytes as they are."""
+    if 2 * data.count(0) < len(data) - len(data) // 8:
+        return data
+    return data.replace(b"\0", b"").removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
 
 
 def _is_text(sample: bytes) -> bool:
@@ -221,7 +233,7 @@ def _unescaped(text: str, escapes: list[tuple[int, int]]) -> View:
         said.append(text[position:start])
         starts += range(position, start)
         ends += range(position + 1, start + 1)
-        piece = _unescape(text[start:end])
+        piece = _unescape(text[start:end]).replace("\0", "")  # of UTF-16
         said.append(piece)
         starts += [start] * len(piece)
         ends += [end] * len(piece)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _encode = base64.b64encode
+_DIGIT_WORDS: Final = tuple(
+    "zero one two three four five six seven eight nine".split()  # noqa: SIM905 - quotes hide words
+)
 
 
 def _base64(data: bytes) -> str:
@@ -27,6 +30,11 @@ def _base64(data: bytes) -> str:
 
 def _xored(value: str) -> str:
     return bytes(byte ^ 0x5A for byte in value.encode()).hex()
+
+
+def _hex_number(value: str) -> str:
+    digits = "".join(c for c in value if c.isdigit())
+    return hex(int(digits)) if digits else value
 
 
 ALWAYS: Final[dict[str, Callable[[str], str]]] = {
@@ -66,6 +74,10 @@ ON_DEMAND: Final[dict[str, Callable[[str], str]]] = {
     "uuencode": lambda v: codecs.encode(v.encode(), "uu").decode(),
     "between_letters": "x".join,
     "drawn": str,  # letters drawn into a picture: any picture that is not blank may hold them
+    "hex_number": _hex_number,
+    "digit_words": lambda v: " ".join(_DIGIT_WORDS[int(c)] for c in v if c.isdigit()),
+    "mail_words": lambda v: v.replace("@", " at ").replace(".", " dot "),
+    "overwritten": lambda v: v[3:] + v[:3],  # the beginning is written over what stands before
     "lengths": lambda v: "@".join("i" * ord(c) for c in v),
     "capitals_only": lambda v: "".join(c for c in v if c.isupper()),
 }
