@@ -18,19 +18,22 @@ def make_hold():
     return StreamHold(TextGuard(policy, Tokenizer(b"t" * 32), None))
 
 
-def push_all(pieces, step_s=0.0):
+def push_all(pieces, step_s=0.0, gathered=1):
+    """Writes pieces, of which so many arrive at once."""
     hold, tally, out, now = make_hold(), Tally(), [], 0.0
-    for piece in pieces:
+    for number, piece in enumerate(pieces):
         out += [hold.flush_one(*key, tally) for key in hold.due(now)]
-        out.append(hold.push("p", "stdout", piece, now, tally))
+        hold.push("p", "stdout", piece, now)
+        if number % gathered == 0:
+            out += [hold.lines(*key, now, tally) for key in hold.ready()]
         now += step_s
     out += [hold.flush_one("p", name, tally) for name in hold.held_of("p")]
     return "".join(out)
 
 
-@given(st.lists(st.text(alphabet="ab c\n\r", max_size=20)))
-def test_clean_text_comes_out_whole_and_in_order(pieces):
-    assert push_all(pieces) == "".join(pieces)
+@given(st.lists(st.text(alphabet="ab c\n\r", max_size=20)), st.integers(1, 5))
+def test_clean_text_comes_out_whole_and_in_order(pieces, gathered):
+    assert push_all(pieces, gathered=gathered) == "".join(pieces)
 
 
 @pytest.mark.parametrize("cut", range(1, len(SSN)))
@@ -51,7 +54,8 @@ def test_hides_the_rest_of_a_value_whose_beginning_has_left():
 
 def test_an_unfinished_line_leaves_after_the_hold_time():
     hold = make_hold()
-    assert hold.push("p", "stdout", "working", 1.0, Tally()) == ""
+    hold.push("p", "stdout", "working", 1.0)
+    assert hold.ready() == []
     assert hold.next_deadline_s() == pytest.approx(1.0 + HOLD_S)
     assert hold.due(1.0 + HOLD_S) == [("p", "stdout")]
     assert hold.flush_one("p", "stdout", Tally()) == "working"
@@ -60,12 +64,14 @@ def test_an_unfinished_line_leaves_after_the_hold_time():
 
 def test_text_of_two_requests_is_not_put_together_in_one_message():
     hold = make_hold()
-    hold.push("a", "stdout", "219-09", 0.0, Tally())
-    hold.push("b", "stdout", "-9871\n", 0.0, Tally())
+    hold.push("a", "stdout", "219-09", 0.0)
+    hold.push("b", "stdout", "-9871\n", 0.0)
+    assert "9871" in hold.lines("b", "stdout", 0.0, Tally())
     assert hold.held_of("a") == ["stdout"]
     assert hold.flush_one("a", "stdout", Tally()) == "219-09"
 
 
 def test_a_very_long_line_is_not_held_for_ever():
-    out = make_hold().push("p", "stdout", "x" * 100_000, 0.0, Tally())
-    assert len(out) > 90_000
+    hold = make_hold()
+    assert hold.push("p", "stdout", "x" * 100_000, 0.0)
+    assert len(hold.lines("p", "stdout", 0.0, Tally())) > 90_000

@@ -13,17 +13,27 @@ from cloister.store.volume import VolumeBook
 
 
 @pytest.mark.parametrize(
-    ("content", "rows", "cells"),
+    ("kind", "content", "rows", "cells"),
     [
-        ({"name": "stdout", "text": "a,b\n1,2\n\n"}, 2, 4),
-        ({"data": {"text/html": "<table><tr><th>a<tr><td>1</table>", "text/plain": "a\n1"}}, 2, 2),
-        ({"data": {"image/png": "aGk="}}, 0, 0),
-        ({"data": {"application/json": {"a": [1, 2, {"b": 3}]}}}, 3, 3),
-        ({"ename": "E", "evalue": "one two"}, 1, 2),
+        ("stream", {"name": "stdout", "text": "a,b\n1,2\n\n"}, 2, 4),
+        (
+            "display_data",
+            {"data": {"text/html": "<table><tr><th>a<tr><td>1</table>", "text/plain": "a\n1"}},
+            2,
+            2,
+        ),
+        ("display_data", {"data": {"image/png": "aGk="}}, 0, 0),
+        ("display_data", {"data": {"application/json": {"a": [1, 2, {"b": 3}]}}}, 3, 3),
+        ("error", {"ename": "E", "evalue": "one two"}, 1, 2),
+        ("complete_reply", {"status": "ok", "matches": ["a", "b", "c"]}, 3, 3),
+        ("history_reply", {"status": "ok", "history": [[1, 2, "x"]]}, 3, 3),
+        ("inspect_reply", {"status": "ok", "data": {"text/plain": "a b\nc"}}, 2, 3),
+        ("input_request", {"prompt": "who? ", "password": False}, 1, 1),
+        ("execute_reply", {"status": "ok", "user_expressions": {"e": {"data": "x"}}}, 1, 1),
     ],
 )
-def test_rows_and_cells(content, rows, cells):
-    assert amount_of(content, 7) == Amount(rows, cells, 7)
+def test_rows_and_cells(kind, content, rows, cells):
+    assert amount_of(kind, content, 7) == Amount(rows, cells, 7)
 
 
 class TestCharge:

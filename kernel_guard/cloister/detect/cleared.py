@@ -120,6 +120,15 @@ class ClearedValues:
             files = {**self._files, name: file}
             self._files = {key: held for key, held in files.items() if held.digests}
 
+    def files(self) -> Mapping[str, ClearedFile]:
+        """Returns what is held now, by file; a new object after each change."""
+        return self._files
+
+    def take(self, files: Mapping[str, ClearedFile]) -> None:
+        """Holds exactly what another object with the same key holds."""
+        with self._lock:
+            self._files = dict(files)
+
     def level_of(self, value: str) -> Level | None:
         """Returns the level up to which a value is cleared, the highest that any file gives it.
 

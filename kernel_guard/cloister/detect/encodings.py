@@ -67,6 +67,7 @@ ESCAPES: Final = rf"{_ESCAPE}|\\[nrt]"
 ESCAPES_HINT: Final = rf"{_ESCAPE}|\\[nrt][A-Za-z0-9]"
 
 # In a stream of bytes that is no text as a whole (a pickle, an array of strings) this is text.
+_READABLE: Final = bytes(c for c in range(128) if chr(c).isprintable() or chr(c).isspace())
 _STRINGS = re.compile(rb"[A-Za-z0-9 .,@'_-]{8,}")
 
 
@@ -166,9 +167,14 @@ def _narrow(data: bytes) -> bytes:
 
 
 def _is_text(sample: bytes) -> bool:
-    said = sample.decode("utf-8", "replace")
-    readable = sum((c.isprintable() and c != "\ufffd") or c.isspace() for c in said)
-    return bool(said) and readable >= _PRINTABLE_SHARE * len(said)
+    readable = len(sample) - len(sample.translate(None, _READABLE))
+    count = len(sample)
+    if not sample.isascii():
+        said = sample.decode("utf-8", "replace")
+        count = len(said)
+        foreign = [c for c in said.replace("\ufffd", "") if c > "\x7f"]
+        readable += sum(c.isprintable() or c.isspace() for c in foreign)
+    return bool(count) and readable >= _PRINTABLE_SHARE * count
 
 
 def _strings(data: bytes, start: int, end: int) -> Iterator[View]:

@@ -23,7 +23,7 @@ import json
 import os
 import struct
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
@@ -36,7 +36,7 @@ from cloister.detect.text import Span, without_overlaps
 from cloister.detect.tokens import TOKEN_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -134,6 +134,32 @@ class ExactIndex:
             self._fingerprints()
             mine = self._entries
             self._entries = theirs if mine is None else mine.with_entries(theirs)
+
+    def move(self, place: Callable[[NDArray[Any]], NDArray[Any]]) -> Entries | None:
+        """Keeps each array where ``place`` puts it, and returns the entries now held.
+
+        For :mod:`cloister.detect.sharedindex`.
+        """
+        with self._lock:
+            entries = self._entries
+            if entries is not None:
+                arrays = [place(a) for a in (entries.old, entries.new, entries.present)]
+                is_moved = any(
+                    a is not b
+                    for a, b in zip(
+                        arrays, (entries.old, entries.new, entries.present), strict=True
+                    )
+                )
+                if is_moved:
+                    old, new, present = arrays
+                    entries = self._entries = replace(entries, old=old, new=new, present=present)
+            return entries
+
+    def take(self, entries: Entries) -> None:
+        """Holds exactly these entries, of an index with the same key."""
+        with self._lock:
+            self._fingerprints()
+            self._entries = entries
 
     def find(self, text: str, decoded: Decoded | None = None) -> list[Span]:
         """Returns known values in ``text``, in order and without overlaps; the longest wins.

@@ -1,8 +1,8 @@
 """How many rows and cells an output shows at most, counted from what leaves.
 
-An upper estimate: a line is a row, and what stands between spaces, commas, semicolons, tabs or bars
-is a cell, whether or not it is of a dataset. Of several forms of one output the largest counts,
-since a client shows one of them.
+An upper estimate: in what is text a line is a row, and what stands between spaces, commas,
+semicolons, tabs or bars is a cell, whether or not it is of a dataset. Of several forms of one
+output the largest counts, since a client shows one of them. A value of a reply is both.
 """
 
 from __future__ import annotations
@@ -19,21 +19,51 @@ _CELL: Final = re.compile(r"[^\s,;|]+")
 _HTML_ROW: Final = re.compile(r"<tr\b", re.IGNORECASE)
 _HTML_CELL: Final = re.compile(r"<t[dh]\b", re.IGNORECASE)
 _MOST_DEPTH: Final = 100
+_PLUMBING: Final = frozenset(
+    {"status", "clear_output", "execute_input", "iopub_welcome", "kernel_info_reply"}
+    | {"is_complete_reply", "shutdown_reply", "interrupt_reply", "comm_info_reply"}
+)
+#: Replies whose values stand one by one in some of their fields.
+_OF_LEAVES: Final = {
+    "complete_reply": ("matches",),
+    "history_reply": ("history",),
+    "execute_reply": ("user_expressions", "payload", "evalue"),
+    "debug_reply": ("body",),
+}
 
 
-def amount_of(content: Mapping[str, object], size: int) -> Amount:
+def carries(kind: str, content: Mapping[str, object]) -> bool:
+    """Returns whether a message brings its client something that a kernel has chosen.
+
+    Status, and a reply that only says how an execution ended, do not.
+    """
+    if kind == "execute_reply":
+        return content.get("status") == "error" or any(
+            content.get(key) for key in ("user_expressions", "payload")
+        )
+    return kind not in _PLUMBING
+
+
+def amount_of(kind: str, content: Mapping[str, object], size: int) -> Amount:
     """Returns what the content of one message shows.
 
     Args:
-        content: Of a ``stream``, a display, an error or a comm.
+        kind: Its message type.
+        content: What it holds.
         size: Its bytes on the wire; they count exactly.
     """
+    if not carries(kind, content):
+        return Amount()
     forms = content.get("data")
     shown: Iterable[Amount] = ()
-    if isinstance(forms, dict):
+    if kind in _OF_LEAVES:
+        values = [content.get(key) for key in _OF_LEAVES[kind]]
+        leaves = _leaves([value for value in values if value])
+        shown = [Amount(leaves, leaves)]
+    elif isinstance(forms, dict):
         shown = [_form(mime, form) for mime, form in forms.items()]
     else:
-        shown = [_text(str(content.get(key, ""))) for key in ("text", "evalue")]
+        shown = [_text(str(content.get(key, ""))) for key in ("text", "evalue", "prompt")]
     rows = max((amount.rows for amount in shown), default=0)
     cells = max((amount.cells for amount in shown), default=0)
     return Amount(rows, cells, size)

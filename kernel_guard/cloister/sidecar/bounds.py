@@ -13,19 +13,18 @@ from cloister.core.decisions import Effect, decide_high_water
 from cloister.core.errors import StoreUnavailable
 from cloister.core.highwater import Destination
 from cloister.core.modes import Mode
-from cloister.sidecar.amounts import amount_of
 from cloister.sidecar.outgoing.withheld import Reason
 from cloister.sidecar.volume import NOTICE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from cloister.core.decisions import Decision
     from cloister.core.policy import Policy
+    from cloister.core.volume import Amount
     from cloister.sidecar.highwater import HighWater
+    from cloister.sidecar.outgoing.outline import Outline
     from cloister.sidecar.volume import Volume
-
-_PICTURES: Final = ("image/", "audio/", "video/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +59,24 @@ class Bounds:
         self._policy, self._high_water = policy, high_water
         self._volume, self._user = volume, user
 
-    def check(self, kind: str, content: Mapping[str, object], size: int) -> Bound:
+    def check(self, output: Outline) -> Bound:
         """Decides about one output and charges it.
 
         Args:
-            kind: Its message type.
-            content: What the message holds.
-            size: Its bytes on the wire.
+            output: As it would leave.
         """
         policy = self._policy()
         if policy.mode is Mode.OBSERVE:
             return _FREE
         if policy.high_water.rules:
             level = self._high_water.level()
-            for destination in _destinations(kind, content):
+            for destination in _destinations(output):
                 decision = decide_high_water(policy, level, destination)
                 if decision.effect is Effect.BLOCK:
                     return Bound(_reason("CLO-READS-002", decision))
-        return self._charge(content, size) if policy.volume else _FREE
+        return self._charge(output.amount) if policy.volume else _FREE
 
-    def _charge(self, content: Mapping[str, object], size: int) -> Bound:
-        amount = amount_of(content, size)
+    def _charge(self, amount: Amount) -> Bound:
         try:
             decision = self._volume.charge(
                 self._user, self._high_water.datasets(), amount.rows, amount.cells, amount.bytes
@@ -95,12 +91,12 @@ class Bounds:
         return _FREE
 
 
-def _destinations(kind: str, content: Mapping[str, object]) -> tuple[Destination, ...]:
-    if kind.startswith("comm_"):
+def _destinations(output: Outline) -> tuple[Destination, ...]:
+    if output.kind.startswith("comm_"):
         return (Destination.COMM,)
-    forms = content.get("data")
-    has_picture = isinstance(forms, dict) and any(str(m).startswith(_PICTURES) for m in forms)
-    return (Destination.DISPLAY, Destination.PICTURES) if has_picture else (Destination.DISPLAY,)
+    if output.has_picture:
+        return (Destination.DISPLAY, Destination.PICTURES)
+    return (Destination.DISPLAY,)
 
 
 def _reason(code: str, decision: Decision) -> Reason:

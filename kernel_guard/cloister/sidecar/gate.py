@@ -9,7 +9,9 @@ sockets (inner key); neither knows the other's key. The order of work is the gua
 
 A reply goes to the client that asked, known by the request's ``msg_id``; the kernel cannot choose.
 The parent header of what goes out is the one that the client sent, not the one that the kernel
-says. The gate makes no policy and no text decision itself: it asks :class:`TextGuard`.
+says. The gate makes no policy and no text decision itself: it asks :class:`TextGuard`. While a
+large message is checked elsewhere (:mod:`.checks`), its channel waits and the others go on
+(:mod:`.lanes`).
 """
 
 from __future__ import annotations
@@ -20,13 +22,16 @@ import select
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import zmq
 
 from cloister.core.errors import CloisterError
 from cloister.sidecar import channels, wire
-from cloister.sidecar.outgoing.inspection import UNREADABLE
+from cloister.sidecar.checks.weight import LIGHT_BYTES
+from cloister.sidecar.lanes import Lanes
+from cloister.sidecar.outgoing.inspection import TOO_MUCH, UNREADABLE
 from cloister.sidecar.outputs import Outputs
 from cloister.sidecar.textguard import Tally
 
@@ -35,6 +40,9 @@ if TYPE_CHECKING:
 
     from cloister.sidecar.bounds import Bounds
     from cloister.sidecar.channels import Endpoints
+    from cloister.sidecar.checks.checker import Checker
+    from cloister.sidecar.lanes import Work
+    from cloister.sidecar.outgoing.withheld import Reason
     from cloister.sidecar.recorder import Recorder
     from cloister.sidecar.textguard import TextGuard
 
@@ -45,6 +53,9 @@ REMEMBERED_REQUESTS = 10_000
 IDLE_TICK_S = 1.0
 QUIET_AFTER_EXIT_MS = 20
 FRONT_LINGER_MS = 200
+#: While a check goes on, what comes behind it waits, up to so many bytes; more is withheld unread.
+MOST_WAITING_BYTES = 256 * 1024 * 1024
+_A_STATUS_BYTES = 4096
 _CODE_IN_DEBUGGER = frozenset({"evaluate", "setVariable", "setExpression", "dumpCell"})
 
 
@@ -71,6 +82,7 @@ class Gate:
         front: Where clients connect; the gate binds these.
         back: Where the kernel listens; the gate connects to these.
         guard: Masks text.
+        checker: Checks what is large or has to be unpacked.
         recorder: Makes intents and results durable.
         before_execute: Called before each request that runs code; raises a
             :class:`CloisterError` when nothing may run now (policy unreadable, index not ready).
@@ -85,6 +97,7 @@ class Gate:
         front: Endpoints,
         back: Endpoints,
         guard: TextGuard,
+        checker: Checker,
         recorder: Recorder,
         before_execute: Callable[[], None],
         journal: Callable[[str], None],
@@ -92,6 +105,7 @@ class Gate:
     ) -> None:
         self._front_key, self._back_key = front.key, back.key
         self._guard, self._recorder = guard, recorder
+        self._checker, self._lanes = checker, Lanes(checker)
         self._before_execute = before_execute
         self._journal = journal
         self._requests: OrderedDict[str, _Request] = OrderedDict()
@@ -125,6 +139,7 @@ class Gate:
         for socket in handlers:
             poller.register(socket, zmq.POLLIN)
         poller.register(exit_fd, select.POLLIN)
+        poller.register(self._checker.fileno(), select.POLLIN)
         if log_fd is not None:
             poller.register(log_fd, select.POLLIN)
         exiting = False
@@ -134,7 +149,7 @@ class Gate:
             if log_fd is not None and log_fd in events and not self._copy_log(log_fd):
                 poller.unregister(log_fd)
                 log_fd = None
-            if exiting and not events:
+            if exiting and not events and self._lanes.is_idle:
                 break  # one quiet round: nothing is on its way any more
             if not exiting and kernel_exited():
                 exiting = True
@@ -150,7 +165,10 @@ class Gate:
         for socket, (handle, channel) in handlers.items():
             if socket in events:
                 self._drain(socket, handle, channel)
-        self._outputs.flush_due()
+        if self._checker.fileno() in events:
+            self._checker.hear(time.monotonic())
+        self._checker.expire(time.monotonic())
+        self._outputs.settle()
         self._recorder.flush_late(time.monotonic())
 
     def _handlers(self) -> dict[zmq.Socket[bytes], tuple[_Handler, str]]:
@@ -158,8 +176,8 @@ class Gate:
         handlers: dict[zmq.Socket[bytes], tuple[_Handler, str]] = {}
         for channel in CHANNELS:
             handlers[self._front[channel]] = (self._from_client, channel)
-            handlers[self._back[channel]] = (self._from_kernel, channel)
-        handlers[self._back["iopub"]] = (self._from_iopub, "iopub")
+            handlers[self._back[channel]] = (self._arrived, channel)
+        handlers[self._back["iopub"]] = (self._arrived, "iopub")
         handlers[self._front["iopub"]] = (self._subscription, "iopub")
         handlers[self._front["hb"]] = (self._heartbeat, "hb")
         return handlers
@@ -224,6 +242,7 @@ class Gate:
         except CloisterError as error:
             self._refuse(message, channel, error)
             return False
+        self._checker.prepare()
         self._journal(f"begin {message.msg_id}")
         return True
 
@@ -300,48 +319,87 @@ class Gate:
 
     # --- kernel to client ---------------------------------------------------------------
 
-    def _from_kernel(self, frames: list[bytes], channel: str) -> None:
-        message = self._parse_from_kernel(frames, channel)
-        if message is None:
-            return
-        request = self._requests.get(message.parent_id)
+    def _arrived(self, frames: list[bytes], channel: str) -> None:
+        """Handles what the kernel says, in its order on the channel."""
+        size = sum(map(len, frames))
+        if self._lanes.waiting_bytes + size > MOST_WAITING_BYTES and size > _A_STATUS_BYTES:
+            self._lanes.put(channel, 0, partial(self._unread, self._head(frames), channel))
+        else:
+            self._lanes.put(channel, size, partial(self._read, frames, channel, size))
+
+    def _read(self, frames: list[bytes], channel: str, size: int) -> Work[None]:
+        most = self._guard.policy.output.message_bytes
+        try:
+            message = wire.parse(frames, self._back_key, most, LIGHT_BYTES)
+        except wire.UnreadableMessage as error:
+            yield from self._withheld(error.message, channel, UNREADABLE)
+        except wire.BadMessage as error:
+            logger.warning(
+                "CLO-GATE-004: dropped a message from the kernel on %s: %s", channel, error
+            )
+        else:
+            yield from self._take(message, channel, size)
+
+    def _head(self, frames: list[bytes]) -> wire.Message | None:
+        """Returns the headers of a message whose bulk nobody will read."""
+        try:
+            return wire.parse(frames, self._back_key, 0)
+        except wire.UnreadableMessage as error:
+            return error.message
+        except wire.BadMessage:
+            return None
+
+    def _unread(self, message: wire.Message | None, channel: str) -> Work[None]:
+        if message is not None:
+            yield from self._withheld(message, channel, TOO_MUCH)
+
+    def _withheld(self, message: wire.Message, channel: str, reason: Reason) -> Work[None]:
+        if self._outputs.unreadable(message, message.parent_id, reason):
+            yield from self._take(message, channel, len(str(reason)))
+
+    def _take(self, message: wire.Message, channel: str, size: int) -> Work[None]:
+        if channel == "iopub":
+            return self._from_iopub(message, size)
+        return self._from_kernel(message, channel, size)
+
+    def _from_kernel(self, message: wire.Message, channel: str, size: int) -> Work[None]:
+        parent_id = message.parent_id
+        request = self._requests.get(parent_id)
         if request is None or (channel not in {"stdin", request.channel}):
             logger.warning("CLO-GATE-003: dropped an answer that nobody asked for on %s", channel)
             return
-        passage = self._outputs.look_at(message, message.parent_id)
+        checked = yield from self._outputs.reply(message, parent_id, size)
+        passage = checked.passage
         if not passage.is_sent:
             return
         message.parent = request.header
         message.idents = request.idents
         if channel == "stdin":
-            self._outputs.flush(message.parent_id)
+            self._outputs.flush(parent_id)
         frames = wire.serialize(message, self._front_key)
-        execution = self._recorder.running(message.parent_id)
+        execution = self._recorder.running(parent_id)
         if execution is not None and message.msg_type == "execute_reply":
             if passage.tally or passage.reason:
-                self._recorder.output(
-                    message.parent_id, "execute_reply", message.content, passage.tally, size=0
-                )
+                self._recorder.output(parent_id, checked.outline, passage.tally)
             status = message.content.get("status")
             request.status = status if status in {"ok", "error", "aborted"} else "error"
             count = message.content.get("execution_count")
             request.execution_count = count if isinstance(count, int) else None
             request.reply = frames
-            self._finish_if_complete(message.parent_id, request)
+            self._finish_if_complete(parent_id, request)
             return
         self._front[channel].send_multipart(frames)
 
-    def _from_iopub(self, frames: list[bytes], channel: str) -> None:
-        message = self._parse_from_kernel(frames, channel)
-        if message is None or message.msg_type == "iopub_welcome":
+    def _from_iopub(self, message: wire.Message, size: int) -> Work[None]:
+        if message.msg_type == "iopub_welcome":
             return
         parent_id = message.parent_id
         request = self._requests.get(parent_id)
         message.parent = request.header if request else {}
         if message.msg_type == "stream":
-            self._outputs.stream(message, parent_id)
+            yield from self._outputs.stream(message, parent_id, size)
             return
-        if not self._outputs.show(message, parent_id, sum(map(len, frames))):
+        if not (yield from self._outputs.show(message, parent_id, size)):
             return
         if message.msg_type == "status" and request is not None:
             state = message.content["execution_state"]
@@ -379,21 +437,6 @@ class Gate:
         self._journal(f"end {msg_id}")
         self._outputs.forget(msg_id)
 
-    def _parse_from_kernel(self, frames: list[bytes], channel: str) -> wire.Message | None:
-        """Returns a message, ``None`` when it is none; one that is unreadable says so itself."""
-        try:
-            return wire.parse(frames, self._back_key, self._guard.policy.output.message_bytes)
-        except wire.UnreadableMessage as error:
-            message = error.message
-            if self._outputs.unreadable(message, message.parent_id, UNREADABLE):
-                return message
-            return None
-        except wire.BadMessage as error:
-            logger.warning(
-                "CLO-GATE-004: dropped a message from the kernel on %s: %s", channel, error
-            )
-            return None
-
     def _frames(self, message: wire.Message) -> list[bytes]:
         message.idents = [f"kernel.cloister.{message.msg_type}".encode("ascii", "replace")]
         return wire.serialize(message, self._front_key)
@@ -417,7 +460,8 @@ class Gate:
     def _poll_timeout_ms(self, *, exiting: bool) -> int:
         if exiting:
             return QUIET_AFTER_EXIT_MS
-        deadline = self._outputs.next_deadline_s()
+        deadlines = (self._outputs.next_deadline_s(), self._checker.deadline_s())
+        deadline = min((d for d in deadlines if d is not None), default=None)
         if deadline is None:
             return int(IDLE_TICK_S * 1000)
         return max(0, int((deadline - time.monotonic()) * 1000) + 1)

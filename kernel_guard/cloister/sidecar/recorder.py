@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from cloister.core.errors import StoreUnavailable
 from cloister.core.records import Json, Record
+from cloister.sidecar.outgoing.outline import MOST_RECORDED_BYTES
 from cloister.sidecar.redact import redact_secrets
 from cloister.sidecar.textguard import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-MAX_RECORDED_OUTPUT_CHARS = 200_000
+    from cloister.sidecar.outgoing.outline import Outline
+
+MOST_DIGESTS = 1000  # of one execution
 MOST_EGRESS_FACTS = 1000
-_TOKEN_TYPE = re.compile(r"([A-Z][A-Z0-9_]{1,40})~(?:~[a-z2-7]{52,154}|[a-z2-7]{10})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ class Execution:
     id: str
     code_sha256: str
     started_s: float
-    outputs: list[Json] = field(default_factory=list)
+    outputs: list[bytes] = field(default_factory=list)
     digests: list[Json] = field(default_factory=list)
-    recorded_chars: int = 0
+    recorded_bytes: int = 0
     shown: int = 0
     masked: int = 0
     blocked: int = 0
@@ -61,6 +62,7 @@ class Execution:
 @dataclass(slots=True)
 class _Late:
     since_s: float
+    count: int = 0
     digests: list[Json] = field(default_factory=list)
     masked: dict[str, int] = field(default_factory=dict)
 
@@ -165,11 +167,9 @@ class Recorder:
     def output(
         self,
         msg_id: str,
-        msg_type: str,
-        content: dict[str, Any],
+        output: Outline,
         tally: Tally,
         *,
-        size: int,
         is_observed: bool = False,
         is_withheld: bool = False,
     ) -> None:
@@ -177,39 +177,41 @@ class Recorder:
 
         Args:
             msg_id: The request that it belongs to.
-            msg_type: ``stream``, ``display_data`` and so on.
-            content: The message's content, after masking.
+            output: Facts about it, after masking.
             tally: What was masked in it.
-            size: Bytes on the wire.
             is_observed: Whether it left as it was, although the policy would have it otherwise.
             is_withheld: Whether the content says that it, or a form of it, was withheld.
         """
         execution = self._running.get(msg_id)
-        text = json.dumps({"type": msg_type, "content": content})
-        digest = hashlib.sha256(text.encode()).hexdigest()
         if execution is None:
             late = self._late.setdefault(msg_id, _Late(time.monotonic()))
-            late.digests.append(digest)
+            late.count += 1
+            if len(late.digests) < MOST_DIGESTS:
+                late.digests.append(output.digest)
             late.masked.update(tally.masked)
             return
         # What the hooks have masked before holds tokens already; it is masked, not shown.
-        stand_ins = set(_TOKEN_TYPE.findall(text)) if "~" in text else set()
-        for entity_type in tally.masked.keys() | stand_ins:
+        for entity_type in {*tally.masked, *output.stand_ins}:
             execution.tally.add(entity_type)
         if is_withheld:
             execution.blocked += 1
         elif is_observed:
             execution.shown += 1
             execution.observed += 1
-        elif tally or stand_ins:
+        elif tally or output.stand_ins:
             execution.masked += 1
         else:
             execution.shown += 1
-        execution.shown_bytes += size
-        execution.digests.append(digest)
-        if execution.recorded_chars + len(text) <= MAX_RECORDED_OUTPUT_CHARS:
-            execution.recorded_chars += len(text)
-            execution.outputs.append({"type": msg_type, "content": content})
+        execution.shown_bytes += output.size
+        if len(execution.digests) < MOST_DIGESTS:
+            execution.digests.append(output.digest)
+        if output.content and (
+            execution.recorded_bytes + len(output.content) <= MOST_RECORDED_BYTES
+        ):
+            execution.recorded_bytes += len(output.content)
+            execution.outputs.append(
+                b'{"type":"%s","content":%s}' % (output.kind.encode(), output.content)
+            )
 
     def flush_late(self, now_s: float) -> None:
         """Records outputs that came after their execution had ended, in batches of a second.
@@ -220,8 +222,8 @@ class Recorder:
             late = self._late.pop(msg_id)
             body: dict[str, Json] = {
                 "execution_id": _short(msg_id),
-                "output_digests": late.digests[:1000],
-                "count": len(late.digests),
+                "output_digests": [*late.digests],
+                "count": late.count,
                 "labels": [*sorted(late.masked)],
                 "attested_by": "sidecar",
             }
@@ -318,13 +320,13 @@ class Recorder:
                 "blocked": execution.blocked,
                 **({"observed": execution.observed} if execution.observed else {}),
             },
-            "output_digests": execution.digests[:1000],
+            "output_digests": execution.digests,
             "reads": execution.reads,
             "egress": execution.egress,
             "labels": [*sorted(execution.tally.masked)],
             "attested_by": "sidecar",
         }
-        self._append([Record("cell.result", body, _payload({"outputs": execution.outputs}))])
+        self._append([Record("cell.result", body, _outputs_payload(execution))])
 
     def finish_all(self, status: str) -> None:
         """Ends every execution that is still running, for instance when the kernel died."""
@@ -334,6 +336,11 @@ class Recorder:
 
 def _payload(value: dict[str, Any]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _outputs_payload(execution: Execution) -> bytes:
+    """Returns the outputs of an execution as JSON; each was written so when it left."""
+    return b'{"outputs":[%s]}' % b",".join(execution.outputs)
 
 
 def _short(value: object) -> str:

@@ -20,6 +20,7 @@ from cloister.sidecar.bounds import Bounds
 from cloister.sidecar.broker import Broker
 from cloister.sidecar.budgets import Budgets
 from cloister.sidecar.channels import Endpoints
+from cloister.sidecar.checks.checker import Checker
 from cloister.sidecar.gate import Gate
 from cloister.sidecar.livepolicy import LivePolicy
 from cloister.sidecar.proxy.wayout import WayOut
@@ -77,6 +78,7 @@ class Sidecar:
         index = ExactIndex(keyring.index_key)
         cleared = ClearedValues(keyring.index_key)
         self._guard = TextGuard(self._policy.last_valid, tokenizer, index, cleared)
+        self._checker = Checker(self._guard)  # before there is any thread
         facts = KernelFacts(spec.kernel_id, spec.user, spec.notebook, Path(spec.launch_dir).name)
         self._recorder = Recorder(
             self._logs.append,
@@ -138,6 +140,7 @@ class Sidecar:
                 {name: f"{spec.kernel_dir}/s-{_INNER_PORTS[name]}" for name in _CHANNELS}, inner_key
             ),
             guard=self._guard,
+            checker=self._checker,
             recorder=self._recorder,
             before_execute=self._before_execute,
             journal=self._write_journal,
@@ -172,6 +175,7 @@ class Sidecar:
             self._gate.run(self._kernel.has_exited, self._kernel.exit_fd, self._kernel.log_fd)
         finally:
             self._gate.close()
+            self._checker.close()
             self._way_out.stop()
         self._recorder.append(
             "kernel.stopped",

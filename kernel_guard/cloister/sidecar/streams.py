@@ -1,13 +1,14 @@
 """Output streams: sees a value that was split over several writes.
 
-The last unfinished line of a stream is held back for a moment. A value written in pieces is
-masked whole when the pieces come within the hold time; when they come later, what is still to come
-of it is masked (:mod:`cloister.sidecar.outgoing.recall`).
+What a kernel writes is gathered as long as more of it is there, and let go line by line. The last
+unfinished line is held back for a moment: a value written in pieces is masked whole when the pieces
+come within the hold time; when they come later, what is still to come of it is masked
+(:mod:`cloister.sidecar.outgoing.recall`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cloister.sidecar.outgoing.recall import Recall
@@ -18,12 +19,31 @@ if TYPE_CHECKING:
 HOLD_S = 0.05
 HOLD_MAX_CHARS = 4096
 CONTEXT_CHARS = 128
+#: More is not gathered: it could not be checked at once any more.
+GATHER_MAX_CHARS = 32 * 1024
 
 
 @dataclass(slots=True)
 class _Stream:
-    held: str = ""
+    """What is held of one stream.
+
+    Attributes:
+        pieces: As they were written.
+        chars: How much that is.
+        has_line: Whether a line ends in it.
+        deadline_s: When it leaves, finished or not.
+    """
+
+    pieces: list[str] = field(default_factory=list)
+    chars: int = 0
+    has_line: bool = False
     deadline_s: float = 0.0
+
+    def take(self) -> str:
+        """Returns all that is held, and holds nothing any more."""
+        text = "".join(self.pieces)
+        self.pieces, self.chars, self.has_line = [], 0, False
+        return text
 
 
 class StreamHold:
@@ -41,43 +61,67 @@ class StreamHold:
         self._recall = Recall(guard.find) if recall is None else recall
         self._streams: dict[tuple[str, str], _Stream] = {}
 
-    def push(self, parent_id: str, name: str, text: str, now_s: float, tally: Tally) -> str:
-        """Takes new text and returns what may leave now, masked; it may be empty.
+    def push(self, parent_id: str, name: str, text: str, now_s: float) -> bool:
+        """Takes new text.
 
         Args:
             parent_id: ``msg_id`` of the request.
             name: ``stdout`` or ``stderr``.
             text: What the kernel wrote.
             now_s: Monotonic time in seconds.
-            tally: Counts what is masked.
+
+        Returns:
+            Whether so much is held that :meth:`lines` should be called before more is taken.
         """
         stream = self._streams.setdefault((parent_id, name), _Stream())
-        pending = stream.held + text
-        cut = max(pending.rfind("\n"), pending.rfind("\r")) + 1
-        if len(pending) - cut > HOLD_MAX_CHARS:
-            cut = len(pending) - CONTEXT_CHARS
-        if not stream.held and cut < len(pending):
+        if not stream.chars:
             stream.deadline_s = now_s + HOLD_S
-        stream.held = pending[cut:]
-        return self._release(f"{parent_id} {name}", pending[:cut], tally) if cut else ""
+        stream.pieces.append(text)
+        stream.chars += len(text)
+        stream.has_line = stream.has_line or "\n" in text or "\r" in text
+        return stream.chars > GATHER_MAX_CHARS
+
+    def lines(self, parent_id: str, name: str, now_s: float, tally: Tally) -> str:
+        """Returns the finished lines of a stream, masked; the rest goes on being held."""
+        stream = self._streams[parent_id, name]
+        text = stream.take()
+        cut = _end_of_lines(text)
+        self._hold_rest(stream, text[cut:], now_s)
+        return self._release(f"{parent_id} {name}", text[:cut], tally) if cut else ""
+
+    def put_masked(self, parent_id: str, name: str, text: str, now_s: float, tally: Tally) -> str:
+        """Takes text that was masked elsewhere, and returns what may leave of it now."""
+        cut = _end_of_lines(text)
+        self._hold_rest(self._streams.setdefault((parent_id, name), _Stream()), text[cut:], now_s)
+        return self._released(f"{parent_id} {name}", text[:cut], tally) if cut else ""
+
+    def ready(self) -> list[tuple[str, str]]:
+        """Returns the (request, name) pairs that hold finished lines."""
+        return [key for key, s in self._streams.items() if s.has_line or s.chars > HOLD_MAX_CHARS]
 
     def held_of(self, parent_id: str) -> list[str]:
         """Returns the names of a request's streams that hold something."""
-        return [name for (pid, name), s in self._streams.items() if pid == parent_id and s.held]
+        return [name for (pid, name), s in self._streams.items() if pid == parent_id and s.chars]
+
+    def held_chars(self, parent_id: str) -> int:
+        """Returns how much is held of a request's streams."""
+        return sum(s.chars for (pid, _), s in self._streams.items() if pid == parent_id)
 
     def due(self, now_s: float) -> list[tuple[str, str]]:
         """Returns the (request, name) pairs whose hold time is over."""
-        return [k for k, s in self._streams.items() if s.held and s.deadline_s <= now_s]
+        return [k for k, s in self._streams.items() if s.chars and s.deadline_s <= now_s]
+
+    def take(self, parent_id: str, name: str) -> str:
+        """Returns what is held for one stream, unmasked, and holds it no longer."""
+        return self._streams[parent_id, name].take()
 
     def flush_one(self, parent_id: str, name: str, tally: Tally) -> str:
         """Returns what is held for one stream, masked."""
-        stream = self._streams[parent_id, name]
-        text, stream.held = stream.held, ""
-        return self._release(f"{parent_id} {name}", text, tally)
+        return self._release(f"{parent_id} {name}", self.take(parent_id, name), tally)
 
     def next_deadline_s(self) -> float | None:
         """Returns when the next hold ends, in monotonic seconds, or ``None``."""
-        return min((s.deadline_s for s in self._streams.values() if s.held), default=None)
+        return min((s.deadline_s for s in self._streams.values() if s.chars), default=None)
 
     def drop(self, parent_id: str, name: str) -> None:
         """Drops what is held for a stream: it could not be checked."""
@@ -85,8 +129,14 @@ class StreamHold:
 
     def forget(self, parent_id: str) -> None:
         """Drops the streams of a finished request; nothing may be held any more."""
-        for key in [k for k, s in self._streams.items() if k[0] == parent_id and not s.held]:
+        for key in [k for k, s in self._streams.items() if k[0] == parent_id and not s.chars]:
             del self._streams[key]
+
+    @staticmethod
+    def _hold_rest(stream: _Stream, rest: str, now_s: float) -> None:
+        if rest:
+            stream.pieces, stream.chars = [rest], len(rest)
+            stream.deadline_s = now_s + HOLD_S
 
     def _release(self, source: str, text: str, tally: Tally) -> str:
         rest = self._recall.rest_of_value(text, source)
@@ -98,3 +148,17 @@ class StreamHold:
         out = "*" * begin + self._guard.mask(text[begin:], tally)
         self._recall.add(out, source)
         return out
+
+    def _released(self, source: str, masked: str, tally: Tally) -> str:
+        rest = self._recall.rest_of_value(masked, source)
+        if rest is not None:
+            tally.add(rest.entity_type)
+            masked = "*" * rest.end + masked[rest.end :]
+        self._recall.add(masked, source)
+        return masked
+
+
+def _end_of_lines(text: str) -> int:
+    """Returns up to where a text may leave: to its last line's beginning, if that is not long."""
+    cut = max(text.rfind("\n"), text.rfind("\r")) + 1
+    return cut if len(text) - cut <= HOLD_MAX_CHARS else len(text) - CONTEXT_CHARS

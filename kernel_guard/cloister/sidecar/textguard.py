@@ -74,7 +74,7 @@ class TextGuard:
     ) -> None:
         self.policy = policy
         self.index = index
-        self._cleared = cleared
+        self.cleared = cleared
         self._tokenizer = tokenizer
 
     def find(self, text: str) -> list[Span]:
@@ -102,7 +102,7 @@ class TextGuard:
 
     def _by_pattern(self, recognizers: Recognizers, text: str) -> list[Span]:
         spans = find_spans(text, recognizers)
-        if self._cleared is None:
+        if self.cleared is None:
             return spans
         return [s for s in spans if not self._is_cleared(text[s.start : s.end])]
 
@@ -242,7 +242,7 @@ class TextGuard:
 
     def _is_cleared(self, value: str) -> bool:
         """Returns whether an owner lowered a column with this value to a level that is shown."""
-        level = None if self._cleared is None else self._cleared.level_of(value)
+        level = None if self.cleared is None else self.cleared.level_of(value)
         if level is None or self.policy.display[level] is not Treatment.SHOW:
             return False
         return self.index is None or not self.index.find(value)

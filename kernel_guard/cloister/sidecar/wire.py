@@ -29,7 +29,18 @@ class BadMessage(Exception):
 
 @dataclass(slots=True)
 class Message:
-    """One message. ``content``, ``metadata`` and the headers are parsed JSON objects."""
+    """One message.
+
+    Attributes:
+        idents: Identities of the socket that it came from or goes to.
+        header: Parsed.
+        parent: Parsed.
+        metadata: Parsed, unless it is sealed.
+        content: Parsed, unless it is sealed.
+        buffers: Binary data.
+        sealed: Metadata and content as they came, of a message that is not to be parsed here.
+        packed: Metadata and content as they leave, where they were written elsewhere.
+    """
 
     idents: list[bytes]
     header: dict[str, Any]
@@ -37,6 +48,8 @@ class Message:
     metadata: dict[str, Any]
     content: dict[str, Any]
     buffers: list[bytes] = field(default_factory=list)
+    sealed: tuple[bytes, bytes] | None = field(default=None, compare=False)
+    packed: tuple[bytes, bytes] | None = field(default=None, compare=False)
 
     @property
     def msg_type(self) -> str:
@@ -53,6 +66,12 @@ class Message:
         """The ``msg_id`` of the request that this message answers, or an empty string."""
         return str(self.parent.get("msg_id", ""))
 
+    def pack(self) -> tuple[bytes, bytes]:
+        """Writes metadata and content as they leave, once; who changes them later unpacks first."""
+        if self.packed is None:
+            self.packed = (_dump(self.metadata), _dump(self.content))
+        return self.packed
+
 
 class UnreadableMessage(BadMessage):
     """A signed message whose headers can be read and the rest of which cannot.
@@ -66,13 +85,19 @@ class UnreadableMessage(BadMessage):
         self.message = message
 
 
-def parse(frames: list[bytes], key: bytes, most_bytes: int = MAX_MESSAGE_BYTES) -> Message:
+def parse(
+    frames: list[bytes],
+    key: bytes,
+    most_bytes: int = MAX_MESSAGE_BYTES,
+    parsed_bytes: int = MAX_MESSAGE_BYTES,
+) -> Message:
     """Checks the signature and parses a message.
 
     Args:
         frames: All frames, identities first.
         key: HMAC-SHA256 key of the side that the frames came from.
-        most_bytes: Of a larger message only the headers are read.
+        most_bytes: Of a larger message only the headers are read, and it is refused.
+        parsed_bytes: Of a larger message only the headers are read; the rest comes sealed.
 
     Raises:
         UnreadableMessage: Too large, or its metadata or content is no JSON object.
@@ -89,22 +114,39 @@ def parse(frames: list[bytes], key: bytes, most_bytes: int = MAX_MESSAGE_BYTES) 
         raise BadMessage("wrong signature")
     header, parent = _parse_object(parts[1]), _parse_object(parts[2])
     try:
-        if sum(map(len, parts)) > most_bytes:
+        size = sum(map(len, parts))
+        if size > most_bytes:
             raise BadMessage("too large")
+        if size > parsed_bytes:
+            sealed = parts[3], parts[4]
+            return Message(frames[:start], header, parent, {}, {}, parts[5:], sealed)
         metadata, content = _parse_object(parts[3]), _parse_object(parts[4])
     except BadMessage:
         raise UnreadableMessage(Message(frames[:start], header, parent, {}, {})) from None
     return Message(frames[:start], header, parent, metadata, content, parts[5:])
 
 
+def unseal(message: Message) -> None:
+    """Parses the rest of a message that :func:`parse` left sealed.
+
+    Raises:
+        BadMessage: It is no JSON object.
+    """
+    if message.sealed is not None:
+        metadata, content = message.sealed
+        message.metadata, message.content = _parse_object(metadata), _parse_object(content)
+        message.sealed = None
+
+
 def serialize(message: Message, key: bytes) -> list[bytes]:
-    """Returns the frames of ``message``, signed with ``key``."""
-    parts = [
-        _dump(message.header),
-        _dump(message.parent),
-        _dump(message.metadata),
-        _dump(message.content),
-    ]
+    """Returns the frames of ``message``, signed with ``key``.
+
+    Raises:
+        ValueError: It is sealed, so nobody has looked into it.
+    """
+    if message.sealed is not None:
+        raise ValueError("a sealed message does not leave")
+    parts = [_dump(message.header), _dump(message.parent), *message.pack()]
     return [*message.idents, DELIMITER, _sign(key, parts), *parts, *message.buffers]
 
 

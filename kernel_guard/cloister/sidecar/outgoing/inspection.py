@@ -59,23 +59,30 @@ class Passage:
         reason: Why it, or one of its forms, was withheld.
         is_sent: Whether there is something to send.
         is_observed: Whether it left as it was, although the policy would have it otherwise.
+        shown: What a reader will see of it, for what comes next.
+        fragments: Short texts that will stand in places of their own.
     """
 
     tally: Tally = field(default_factory=Tally)
     reason: Reason | None = None
     is_sent: bool = True
     is_observed: bool = False
+    shown: str = ""
+    fragments: list[str] = field(default_factory=list)
 
 
 class Inspection:
-    """Looks at everything that one kernel says. Runs in the main thread.
+    """Looks at everything that one kernel says. Runs in the main thread of a process.
+
+    It remembers nothing by itself: whoever lets a passage leave tells :attr:`recall`.
 
     Args:
         guard: Masks text, and knows the policy.
+        is_timed: Whether checks end at the policy's limit here; else somebody else ends them.
     """
 
-    def __init__(self, guard: TextGuard) -> None:
-        self._guard = guard
+    def __init__(self, guard: TextGuard, *, is_timed: bool = True) -> None:
+        self._guard, self._is_timed = guard, is_timed
         self.recall = Recall(guard.find)
 
     def look_at(self, message: Message) -> Passage:
@@ -94,10 +101,6 @@ class Inspection:
             case Mode.OBSERVE:
                 return self._observed(message)
 
-    def withhold(self, message: Message, reason: Reason) -> Passage:
-        """Makes a message say why it was withheld."""
-        return Passage(reason=reason, is_sent=stand_in(message, reason))
-
     def carefully(self, work: Callable[[], _T]) -> _T:
         """Returns what a check finds.
 
@@ -105,23 +108,25 @@ class Inspection:
             Withheld: The check failed or took too long, so nothing is known of what it checked.
         """
         try:
+            if not self._is_timed:
+                return work()
             with time_limit(self._guard.policy.output.time_limit_s):
                 return work()
         except Withheld:
             raise
         except TimeIsUp:
-            raise Withheld(_SLOW) from None
+            raise Withheld(SLOW) from None
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was checked
             # Its text may hold what was checked.
             logger.error("CLO-OUTPUT-005: %s while checking an output", type(error).__name__)
-            raise Withheld(_FAILED) from None
+            raise Withheld(FAILED) from None
 
     def _guarded(self, message: Message) -> Passage:
         passage = Passage()
         try:
-            passage.reason = self.carefully(lambda: self._mask(message, passage.tally))
+            self.carefully(lambda: self._mask(message, passage))
         except Withheld as withheld:
-            return self.withhold(message, withheld.reason)
+            return withhold(message, withheld.reason)
         return passage
 
     def _observed(self, message: Message) -> Passage:
@@ -137,12 +142,12 @@ class Inspection:
                 self.carefully(lambda: self._guard.mask_json(message.content, passage.tally))
         return Passage(passage.tally, is_observed=is_changed)
 
-    def _mask(self, message: Message, tally: Tally) -> Reason | None:
-        """Masks a message in place; returns why a part of it was taken out."""
+    def _mask(self, message: Message, passage: Passage) -> None:
+        """Masks a message in place, and notes why a part of it was taken out."""
         kind, guard, content = message.msg_type, self._guard, message.content
+        tally = passage.tally
         if kind not in _KNOWN and not kind.endswith("_reply"):
             raise Withheld(_UNKNOWN)
-        reason = None
         if message.metadata:
             message.metadata = _as_object(guard.mask_json(message.metadata, tally))
             if not guard.policy.output.allows_scripts:
@@ -151,7 +156,7 @@ class Inspection:
         if kind in _DISPLAYS or kind == "inspect_reply":
             data = _as_object(content.pop("data", None))
             content = _as_object(guard.mask_json(content, tally))
-            content["data"], reason = mask_display(data, guard, rules, tally)
+            content["data"], passage.reason = mask_display(data, guard, rules, tally)
             if content.get("metadata") and not rules.allows_scripts:
                 content["metadata"] = neutralise("application/json", content["metadata"]).value
         else:
@@ -161,25 +166,27 @@ class Inspection:
         message.content = content
         if message.buffers:
             message.buffers = mask_buffers(message.buffers, guard, tally)
-        self._remember(kind, content)
-        return reason
+        self._compare(kind, content, passage)
 
-    def _remember(self, kind: str, content: dict[str, Any]) -> None:
-        """Withholds what completes a value whose beginning has left, and remembers the rest."""
+    def _compare(self, kind: str, content: dict[str, Any], passage: Passage) -> None:
+        """Withholds what completes a value whose beginning has left, and notes the rest."""
         if kind in _COMMS:
-            texts = list(_strings(content.get("data")))
-            fits = [t for t in texts if self.recall.rest_of_value(t)]
-            self.recall.add_fragments(texts)
-            shown = ""
+            passage.fragments = list(_strings(content.get("data")))
+            fits = any(self.recall.rest_of_value(text) for text in passage.fragments)
         else:
             texts = [as_read(text) for text in _shown(kind, content)]
-            fits = [t for t in texts if self.recall.rest_of_value(t)]
-            fits += [b for a in texts for b in texts if a != b and self.recall.joins(a, b)]
-            shown = texts[0] if texts else ""
+            fits = any(self.recall.rest_of_value(text) for text in texts) or any(
+                self.recall.joins(a, b) for a in texts for b in texts if a != b
+            )
+            if texts and kind != "execute_reply":  # it says again what an error has said
+                passage.shown = texts[0]
         if fits:
             raise Withheld(_PIECES)
-        if kind != "execute_reply":  # it says again what an error has said
-            self.recall.add(shown)
+
+
+def withhold(message: Message, reason: Reason) -> Passage:
+    """Makes a message say why it was withheld."""
+    return Passage(reason=reason, is_sent=stand_in(message, reason))
 
 
 def _neutralise(kind: str, content: dict[str, Any]) -> None:
@@ -278,13 +285,13 @@ _ELSEWHERE: Final = Reason(
     "Use a widget that is installed, and give it the picture itself.",
 )
 _SHOW_LESS: Final = "Show less of it, or in another form."
-_SLOW: Final = Reason(
+SLOW: Final = Reason(
     "CLO-OUTPUT-005",
     "An output was withheld: checking it took too long",
     "output.time_limit_s",
     _SHOW_LESS,
 )
-_FAILED: Final = Reason(
+FAILED: Final = Reason(
     "CLO-OUTPUT-005", "An output was withheld: checking it failed", "output", _SHOW_LESS
 )
 UNREADABLE: Final = Reason(
@@ -292,6 +299,12 @@ UNREADABLE: Final = Reason(
     "An output was withheld: it is too large or too deep to be checked",
     "output.message_bytes",
     _SHOW_LESS,
+)
+TOO_MUCH: Final = Reason(
+    "CLO-OUTPUT-005",
+    "An output was withheld: too much of what this kernel says is waiting to be checked",
+    "output.time_limit_s",
+    "Show less of it, or more slowly.",
 )
 _UNKNOWN: Final = Reason(
     "CLO-OUTPUT-006",

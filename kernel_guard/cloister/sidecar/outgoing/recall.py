@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cloister.detect.spans import Span
 
@@ -35,6 +35,13 @@ class _Piece:
     source: str | None
 
 
+class Memory(NamedTuple):
+    """What is remembered: ends of texts with the streams that they stand in, and short texts."""
+
+    pieces: list[tuple[str, str | None]]
+    fragments: list[str]
+
+
 class Recall:
     """Remembers the end of what one kernel has shown, whatever the channel.
 
@@ -46,6 +53,15 @@ class Recall:
         self._find = find
         self._pieces: deque[_Piece] = deque(maxlen=_PIECES)
         self._fragments: deque[str] = deque(maxlen=_FRAGMENTS)
+
+    def memory(self) -> Memory:
+        """Returns all that is remembered, for a check in another process."""
+        return Memory([(p.text, p.source) for p in self._pieces], list(self._fragments))
+
+    def take(self, memory: Memory) -> None:
+        """Remembers exactly this."""
+        self._pieces = deque((_Piece(*piece) for piece in memory.pieces), _PIECES)
+        self._fragments = deque(memory.fragments, _FRAGMENTS)
 
     def rest_of_value(self, text: str, source: str | None = None) -> Span | None:
         """Returns what at the beginning of ``text`` completes a value, ``None`` for nothing.

@@ -1,0 +1,76 @@
+"""What the rest of the sidecar needs to know of an output once it is checked: facts, no content.
+
+The facts are taken where the output was checked, so that nobody has to read a large one again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cloister.core.volume import Amount
+from cloister.sidecar.amounts import amount_of, carries
+
+if TYPE_CHECKING:
+    from cloister.sidecar.wire import Message
+
+#: The outputs of an execution are recorded as they were shown, up to this many bytes.
+MOST_RECORDED_BYTES: Final = 200_000
+_TOKEN_TYPE: Final = re.compile(rb"([A-Z][A-Z0-9_]{1,40})~(?:~[a-z2-7]{52,154}|[a-z2-7]{10})")
+_PICTURES: Final = ("image/", "audio/", "video/")
+_NOTHING: Final = Amount()
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Facts about one output as it leaves.
+
+    Attributes:
+        kind: Its message type.
+        size: Bytes that count for the limits.
+        digest: SHA-256 of its type and content.
+        stand_ins: Types of the tokens in it.
+        amount: What it shows.
+        has_picture: Whether one of its forms is a picture, sound or film.
+        carries: Whether a kernel has a choice of what is in it.
+        content: Its content as JSON where it is short enough to be recorded, else empty.
+    """
+
+    kind: str
+    size: int
+    digest: str
+    stand_ins: tuple[str, ...] = ()
+    amount: Amount = _NOTHING
+    has_picture: bool = False
+    carries: bool = True
+    content: bytes = b""
+
+
+def outline(message: Message, size: int, *, is_counted: bool = True) -> Outline:
+    """Returns the facts about a checked message.
+
+    Args:
+        message: As it leaves, with its content parsed.
+        size: Bytes that count for the limits.
+        is_counted: Whether rows and cells are wanted; that costs a look at all of it.
+    """
+    kind, (_, content) = message.msg_type, message.pack()
+    text = b'{"type":"%s","content":%s}' % (kind.encode("ascii", "replace"), content)
+    stand_ins = {m.decode() for m in _TOKEN_TYPE.findall(content)} if b"~" in content else set()
+    return Outline(
+        kind,
+        size,
+        hashlib.sha256(text).hexdigest(),
+        tuple(sorted(stand_ins)),
+        amount_of(kind, message.content, size) if is_counted else Amount(bytes=size),
+        _has_picture(message.content),
+        carries(kind, message.content),
+        content if len(content) <= MOST_RECORDED_BYTES else b"",
+    )
+
+
+def _has_picture(content: dict[str, Any]) -> bool:
+    forms = content.get("data")
+    return isinstance(forms, dict) and any(str(mime).startswith(_PICTURES) for mime in forms)
