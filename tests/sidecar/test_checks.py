@@ -68,7 +68,7 @@ def checker(guard):
 def verdict(checker: Checker, message: wire.Message, limit_s: float = 30):
     found = []
     sealed = message.sealed or message.pack()
-    job = Job(message.header, sealed, message.buffers, 1, Memory([], []), limit_s)
+    job = Job(message.header, sealed, message.buffers, 1, Memory([], [], []), limit_s)
     checker.check(job, found.append, time.monotonic())
     deadline = time.monotonic() + PATIENCE_S
     while not found:
@@ -108,7 +108,7 @@ class TestChecker:
     def test_knows_what_was_shown_before(self, checker):
         found = []
         message = display(**{"text/plain": SSN[6:]})
-        memory = Memory([(SSN[:6], None)], [])
+        memory = Memory([(SSN[:6], None)], [], [])
         job = Job(message.header, message.pack(), [], 1, memory, 30)
         checker.check(job, found.append, time.monotonic())
         while not found:

@@ -42,6 +42,7 @@ def decode(text: str) -> Decoded:
     if not layer:
         return _NOTHING
     views = list(layer)
+    missing = next((view.missing for view in layer if view.missing is not None), None)
     for _ in range(_LAYERS - 1):
         layer = [
             nested.of(view)
@@ -51,7 +52,7 @@ def decode(text: str) -> Decoded:
         ]
         views += layer
     unread = sorted({(view.start, view.end) for view in views if not view.is_whole})
-    return Decoded(tuple(views), tuple(unread))
+    return Decoded(tuple(views), tuple(unread), missing)
 
 
 def _views(text: str, budget: Budget) -> Iterator[View]:

@@ -5,8 +5,9 @@ it is of. With a million entries a text of 100 kB meets one of them by chance on
 texts. New entries go into a short run of their own, which is joined with the long one when it has
 grown to an eighth of it, so that adding to a large index costs what is added.
 
-A filter of four to eight bits an entry says for most of a text that nothing begins so. Its bits are
-only ever set, so that a reader of an older snapshot may share it. Works on whole batches at once.
+A filter of eight to sixteen bits an entry, two of which are set for each (Bloom 1970), says for
+nearly all of a text that it is not known. Its bits are only ever set, so that a reader of an older
+snapshot may share it. Works on whole batches at once.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _STRENGTHS: Final = {Form.WEAK: 0, Form.DENSE: 1}  # all others are stronger
 _SHORTEST_RUN: Final = 1 << 16
 _RUN_SHARE: Final = 8
 _LEAST_FILTER_BITS: Final = 12
+_FEWEST_BITS: Final = 8  # of the filter for an entry
+_OTHER: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,10 @@ class Entries:
 
     def may_hold(self, prints: Words) -> Places:
         """Returns the places of the fingerprints that may be among the entries."""
-        begins = (prints >> self.shift).view("i8")
-        bits = self.present[begins >> 3] >> (begins & 7).astype("u1")
-        places: Places = (bits & 1).nonzero()[0]
-        return places
+        places: Places = _are_set(self.present, prints >> self.shift).nonzero()[0]
+        # The second bit is asked for the few that are left.
+        seconds = _second(prints[places]) >> self.shift
+        return places[_are_set(self.present, seconds).nonzero()[0]]
 
     def look_up(self, prints: Words, places: Places) -> Iterator[tuple[int, int, int]]:
         """Yields (place, kind, fingerprint) of the fingerprints at ``places`` that are known."""
@@ -117,7 +120,7 @@ class Entries:
             old, new = _joined(old, new), new[:0]
         count = len(old) + len(new)
         present, shift = self.present, self.shift
-        if 4 * count > 8 * len(present):
+        if _FEWEST_BITS * count > 8 * len(present):
             present, shift = _filter(count)
             _set(present, shift, old)
             _set(present, shift, new)
@@ -191,14 +194,30 @@ def _joined(run: Words, words: Words) -> Words:
 
 def _filter(count: int) -> tuple[NDArray[np.uint8], np.uint64]:
     """Returns an empty filter for ``count`` entries."""
-    bits = max(_LEAST_FILTER_BITS, count.bit_length() + 2)
+    bits = max(_LEAST_FILTER_BITS, (_FEWEST_BITS * count).bit_length())
     return np.zeros(1 << (bits - 3), np.uint8), np.uint64(64 - bits)
 
 
 def _set(present: NDArray[np.uint8], shift: np.uint64, words: Words) -> None:
     if not len(words):
         return
-    begins = (words >> shift).astype(np.int64)
+    _set_bits(present, (words >> shift).astype(np.int64))
+    _set_bits(present, np.sort((_second(words) >> shift).astype(np.int64)))
+
+
+def _second(words: Words) -> Words:
+    """Returns another number of each fingerprint, by the bits of it that an entry keeps."""
+    other: Words = (words & _PRINT) * _OTHER
+    return other
+
+
+def _are_set(present: NDArray[np.uint8], bits: Words) -> NDArray[np.uint8]:
+    at = bits.view("i8")
+    found: NDArray[np.uint8] = present[at >> 3] >> (at & 7).astype("u1") & 1
+    return found
+
+
+def _set_bits(present: NDArray[np.uint8], begins: Places) -> None:
     # Sorted, so that entries of one byte are side by side and are joined in one step.
     first = np.flatnonzero(np.r_[True, np.diff(begins >> 3) > 0])
     present[begins[first] >> 3] |= np.bitwise_or.reduceat(

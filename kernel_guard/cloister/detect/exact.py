@@ -171,9 +171,16 @@ class ExactIndex:
         entries = self._entries
         if entries is None or len(text) < _SHORTEST_TEXT or text in entries.clean:
             return []
-        found = self._claims(entries, text)
         if decoded is None:
             decoded = decode(text)
+        if decoded.missing is None:
+            found = self._claims(entries, text)
+        else:
+            found = [
+                span
+                for first, last in decoded.missing
+                for span in self._shifted(entries, first, text[first:last])
+            ]
         if decoded:
             found += decoded.find(partial(self._claims, entries))
         if not found:

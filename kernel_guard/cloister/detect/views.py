@@ -11,6 +11,12 @@ from cloister.detect.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Places: TypeAlias = Sequence[int] | NDArray[np.signedinteger[Any]]
 
 #: Between views that are searched together; no value holds it.
 _SEPARATOR: Final = "\n\x00\n"
@@ -31,6 +37,8 @@ class View:
             direction say too little for that; known values are looked for in any view.
         is_whole: Whether all that the piece says is in ``text``.
         holds_more: Whether what it says may be encoded itself.
+        missing: Ranges of a text that say more than this view of all of it does; ``None`` where
+            the view is of a piece, so that the whole text has to be read besides.
     """
 
     text: str
@@ -41,6 +49,7 @@ class View:
     is_sure: bool = True
     is_whole: bool = True
     holds_more: bool = True
+    missing: tuple[tuple[int, int], ...] | None = None
 
     def range_of(self, start: int, end: int) -> tuple[int, int]:
         """Returns the range in the original of a range of the view that is not empty."""
@@ -105,7 +114,7 @@ class Moved(Sequence[int]):
 
     __slots__ = ("_after", "_length", "_offsets", "_origins")
 
-    def __init__(self, after: int, offsets: list[int], origins: list[int], length: int) -> None:
+    def __init__(self, after: int, offsets: Places, origins: Places, length: int) -> None:
         self._after = after
         self._offsets = offsets
         self._origins = origins
@@ -124,7 +133,7 @@ class Moved(Sequence[int]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self._length))]
         stretch = bisect_right(self._offsets, index) - 1
-        return self._origins[stretch] + index - self._offsets[stretch] + self._after
+        return int(self._origins[stretch] + index - self._offsets[stretch]) + self._after
 
 
 @dataclass(slots=True)
@@ -152,10 +161,12 @@ class Decoded:
     Attributes:
         views: Pieces that were read, as far as they were.
         unread: Ranges of pieces that say more than was read, in code points.
+        missing: Where the text itself says what no view does; ``None`` for all of it.
     """
 
     views: tuple[View, ...] = ()
     unread: tuple[tuple[int, int], ...] = field(default=())
+    missing: tuple[tuple[int, int], ...] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.views)

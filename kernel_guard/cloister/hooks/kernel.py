@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Any
 
+import zmq
 from ipykernel.kernelapp import IPKernelApp
 
 _log = logging.getLogger(__name__)
@@ -15,6 +16,14 @@ _TABLE_LIBRARIES = {"pandas", "polars"}
 
 class GuardedKernelApp(IPKernelApp):  # type: ignore[misc]
     """ipykernel, observing new tables when a cell has ended."""
+
+    def init_iopub(self, context: zmq.Context[Any]) -> None:
+        """Lets outputs wait in the kernel's own memory when the gate is slow.
+
+        ZMQ drops what goes beyond a thousand messages without a word, a status among them.
+        """
+        context.setsockopt(zmq.SNDHWM, 0)  # what a new socket of this context begins with
+        super().init_iopub(context)
 
     def init_shell(self) -> None:
         """Registers the end-of-cell hook once the shell exists."""

@@ -374,8 +374,6 @@ class Gate:
             return
         message.parent = request.header
         message.idents = request.idents
-        if channel == "stdin":
-            self._outputs.flush(parent_id)
         frames = wire.serialize(message, self._front_key)
         execution = self._recorder.running(parent_id)
         if execution is not None and message.msg_type == "execute_reply":

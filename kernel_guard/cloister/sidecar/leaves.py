@@ -91,13 +91,19 @@ def _rows(document: object) -> Iterator[list[_Leaf]]:
             left -= len(items)
             if left < 0:
                 return
-            yield [leaf for key, item in items if (leaf := _leaf(value, key, item))]
-            columns = [item for _, item in items if isinstance(item, list) and item]
+            if isinstance(value, dict) or _tells(value):
+                yield [leaf for key, item in items if (leaf := _leaf(value, key, item))]
+            columns = [item for _, item in items if isinstance(item, list) and _tells(item)]
             if len(columns) > 1 and len({len(column) for column in columns}) == 1:
                 for i in range(len(columns[0])):
                     yield [leaf for column in columns if (leaf := _leaf(column, i, column[i]))]
             below += [item for _, item in items]
         level = below
+
+
+def _tells(items: list[Any]) -> bool:
+    """Returns whether a list may hold more than numbers with a point, of which there are many."""
+    return not all(type(item) is float for item in items)
 
 
 def _leaf(container: object, key: str | int, item: object) -> _Leaf | None:

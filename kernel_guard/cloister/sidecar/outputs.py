@@ -93,6 +93,7 @@ class Outputs:
             parent_id: The request that it answers.
             size: Bytes on the wire.
         """
+        self.flush(parent_id)  # a reply may go on with what is held
         checked = yield from self._check(message, parent_id, size)
         if checked.outline.carries:
             self._bound(message, parent_id, checked)
@@ -226,9 +227,10 @@ class Outputs:
 
     def settle(self) -> None:
         """Sends what has come of streams: finished lines, and what was held long enough."""
-        for parent_id, name in self._hold.ready():
+        now_s = time.monotonic()
+        for parent_id, name in self._hold.ready(now_s):
             self._let_lines_go(parent_id, name)
-        for parent_id, name in self._hold.due(time.monotonic()):
+        for parent_id, name in self._hold.due(now_s):
             self._flush_one(parent_id, name)
 
     def flush(self, parent_id: str) -> None:

@@ -37,6 +37,7 @@ Json: TypeAlias = "None | bool | int | float | str | list[Any] | dict[str, Any]"
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _ASCII_ONLY = bytes(range(128)) + b" " * 128
 _MIN_NUMBER_DIGITS = 9
+_LEAST_TELLING = 1e5
 _MAX_DEPTH = 200
 _Parts: TypeAlias = "dict[Place, list[tuple[int, int, str]]]"
 
@@ -194,8 +195,10 @@ class TextGuard:
         return bytes(out)
 
     def _mask_number(self, value: float, tally: Tally) -> Json:
+        if isinstance(value, float) and abs(value) < _LEAST_TELLING:
+            return value  # digits behind a point are no value, and there are not enough before it
         text = str(value)
-        if sum(c.isdigit() for c in text) < _MIN_NUMBER_DIGITS:
+        if len(text) < _MIN_NUMBER_DIGITS or sum(c.isdigit() for c in text) < _MIN_NUMBER_DIGITS:
             return value
         masked = self.mask(text, tally)
         return value if masked == text else masked

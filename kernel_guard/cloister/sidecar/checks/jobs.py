@@ -61,7 +61,7 @@ class Job:
             (metadata, content),
             buffers,
             parcel.head["size"],
-            Memory(pieces, memory[1]),
+            Memory(pieces, *memory[1:]),
             parcel.head["limit_s"],
             held,
         )

@@ -12,6 +12,7 @@ import copy
 import logging
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cloister.core.modes import Mode
@@ -44,6 +45,8 @@ _KNOWN: Final = (
 )
 #: What a client needs to work at all; in enclave mode it passes without what a kernel chose.
 _PLUMBING: Final = frozenset({"status", "clear_output", "execute_input", "iopub_welcome"})
+#: Of one message; more texts are a list, and are looked through as one.
+_MOST_PLACES: Final = 50
 _PACKAGE: Final = re.compile(r"(?:@[a-z0-9][a-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*")
 _ERRORS: Final = frozenset(
     name for name, value in vars(builtins).items() if isinstance(value, type)
@@ -170,18 +173,16 @@ class Inspection:
 
     def _compare(self, kind: str, content: dict[str, Any], passage: Passage) -> None:
         """Withholds what completes a value whose beginning has left, and notes the rest."""
-        if kind in _COMMS:
-            passage.fragments = list(_strings(content.get("data")))
-            fits = any(self.recall.rest_of_value(text) for text in passage.fragments)
-        else:
-            texts = [as_read(text) for text in _shown(kind, content)]
-            fits = any(self.recall.rest_of_value(text) for text in texts) or any(
-                self.recall.joins(a, b) for a in texts for b in texts if a != b
-            )
-            if texts and kind != "execute_reply":  # it says again what an error has said
-                passage.shown = texts[0]
+        texts = [as_read(text) for text in _shown(kind, content)]
+        passage.fragments = [as_read(text) for text in islice(_places(kind, content), _MOST_PLACES)]
+        fits = any(self.recall.rest_of_value(t) for t in (*texts, *passage.fragments)) or any(
+            self.recall.joins(a, b) for a in texts for b in texts if a != b
+        )
         if fits:
             raise Withheld(_PIECES)
+        if texts and kind != "execute_reply":  # it says again what an error has said
+            passage.shown = texts[0]
+            passage.fragments += [text for text in texts[1:] if text != texts[0]]
 
 
 def withhold(message: Message, reason: Reason) -> Passage:
@@ -248,12 +249,27 @@ def _is_count(value: object) -> bool:
 
 def _shown(kind: str, content: dict[str, Any]) -> Iterator[str]:
     """Yields what a reader sees of a message, form by form."""
-    if kind in _DISPLAYS:
+    if kind in _DISPLAYS or kind == "inspect_reply":
         for mime in ("text/plain", "text/html", "text/markdown", "text/latex"):
             if isinstance(text := content["data"].get(mime), str):
                 yield text
-    elif kind in {"error", "execute_reply"} and isinstance(text := content.get("evalue"), str):
-        yield text
+    elif kind in {"error", "execute_reply", "input_request"}:
+        for name in ("evalue", "prompt"):
+            if isinstance(text := content.get(name), str):
+                yield text
+
+
+def _places(kind: str, content: dict[str, Any]) -> Iterator[str]:
+    """Yields the texts that stand at places of their own: in a widget, in JSON, in a reply."""
+    if kind in _COMMS:
+        data = _as_object(content.get("data"))
+        yield from _strings({key: item for key, item in data.items() if key != "method"})
+    elif kind in _DISPLAYS:
+        for form in content["data"].values():
+            if not isinstance(form, str):
+                yield from _strings(form)
+    elif kind == "execute_reply":
+        yield from _strings(content.get("user_expressions"))
 
 
 def _strings(value: object, depth: int = 0) -> Iterator[str]:

@@ -329,7 +329,7 @@ def is_plain(text: str) -> bool:
         return False
     try:
         body = text[_PROLOG.match(text).end() :]  # type: ignore[union-attr] # it matches nothing, too
-        if not _PLAIN.fullmatch(body):
+        if not _PLAIN.fullmatch(body.encode()):  # bytes take a third of the time
             return False
     except (UnicodeError, re2.error):
         return False

@@ -9,6 +9,7 @@ Known limit: pieces that are far apart (:data:`TAIL_CHARS`), in another order, o
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,7 +25,10 @@ _PIECES: Final = 64
 _FRAGMENTS: Final = 16
 _LONGEST_FRAGMENT: Final = 60
 _SHORTEST_FRAGMENT: Final = 3
+_FEW_PLACES: Final = 3
 _QUOTES: Final = "'\""
+#: Between texts that are looked through together; no value goes on over it.
+_APART: Final = "\n\nqxzqx\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,16 @@ class _Piece:
 
 
 class Memory(NamedTuple):
-    """What is remembered: ends of texts with the streams that they stand in, and short texts."""
+    """What is remembered.
+
+    Attributes:
+        pieces: Ends of texts, with the streams that they stand in.
+        said: The same, and the few texts of messages that show them at places of their own.
+        fragments: Texts at places of their own.
+    """
 
     pieces: list[tuple[str, str | None]]
+    said: list[str]
     fragments: list[str]
 
 
@@ -52,15 +63,18 @@ class Recall:
     def __init__(self, find: Callable[[str], list[Span]]) -> None:
         self._find = find
         self._pieces: deque[_Piece] = deque(maxlen=_PIECES)
+        self._said: deque[str] = deque(maxlen=_FRAGMENTS)
         self._fragments: deque[str] = deque(maxlen=_FRAGMENTS)
 
     def memory(self) -> Memory:
         """Returns all that is remembered, for a check in another process."""
-        return Memory([(p.text, p.source) for p in self._pieces], list(self._fragments))
+        pieces = [(p.text, p.source) for p in self._pieces]
+        return Memory(pieces, list(self._said), list(self._fragments))
 
     def take(self, memory: Memory) -> None:
         """Remembers exactly this."""
         self._pieces = deque((_Piece(*piece) for piece in memory.pieces), _PIECES)
+        self._said = deque(memory.said, _FRAGMENTS)
         self._fragments = deque(memory.fragments, _FRAGMENTS)
 
     def rest_of_value(self, text: str, source: str | None = None) -> Span | None:
@@ -73,14 +87,13 @@ class Recall:
         if not text:
             return None
         head = text[:_HEAD_CHARS]
-        for before in self._befores():
-            rest = self._rest(before, head)
-            if rest is None and source is None:
-                rest = self._rest(f"{before}\n", head)
-            if rest is not None:
-                return rest
+        joints = [(before, head) for before in self._befores(source)]
+        if source is None:  # it stands beside what was before, and is read on from it
+            joints += [(f"{before}\n", head) for before, _ in joints]
         line = head.split("\n", 1)[0][:_LONGEST_FRAGMENT]
-        return next((rest for f in self._fragments if (rest := self._rest(f, line))), None)
+        for fragment in self._fragments:
+            joints += [(fragment, line), (f"{fragment} ", line)]
+        return self._rest(joints)
 
     def add(self, text: str, source: str | None = None) -> None:
         """Remembers the end of what was shown.
@@ -91,44 +104,64 @@ class Recall:
         """
         if not text:
             return
+        self._said.append(text[-TAIL_CHARS:])
         if source is not None and self._pieces and self._pieces[-1].source == source:
             text = self._pieces.pop().text + text
         self._pieces.append(_Piece(text[-TAIL_CHARS:], source))
 
-    def _before_pieces(self) -> str:
-        return "".join(piece.text for piece in self._pieces)[-TAIL_CHARS:]
+    def _befores(self, source: str | None) -> Iterator[str]:
+        """Yields what the next text may go on with.
 
-    def _befores(self) -> Iterator[str]:
-        """Yields what the next text may go on with: the last piece, the last two, all of them."""
-        if not self._pieces:
-            return
-        last = self._pieces[-1].text
-        yield last
-        if len(last) < TAIL_CHARS and len(self._pieces) > 1:
-            two = (self._pieces[-2].text + last)[-TAIL_CHARS:]
-            yield two
-            if len(self._pieces) > 2 and len(two) < TAIL_CHARS:
-                yield self._before_pieces()
+        The last text, the last two, all of them: of everything, of the same stream (or of what
+        stands in none), and of everything with what stands at places of its own.
+        """
+        pieces = self._pieces
+        series = (
+            [piece.text for piece in pieces],
+            [piece.text for piece in pieces if piece.source == source],
+            self._said,
+        )
+        befores: dict[str, None] = {}
+        for texts in map(list, series):
+            if texts:
+                befores[texts[-1]] = None
+                befores["".join(texts[-2:])[-TAIL_CHARS:]] = None
+                befores["".join(texts)[-TAIL_CHARS:]] = None
+        yield from befores
 
     def add_fragments(self, texts: Iterable[str]) -> None:
-        """Remembers short texts that were shown at places of their own, such as a widget's."""
-        for text in texts:
-            if _SHORTEST_FRAGMENT <= len(text) <= _LONGEST_FRAGMENT and text not in self._fragments:
-                self._fragments.append(text)
+        """Remembers texts that were shown at places of their own, such as a widget's."""
+        few = [text for text in texts if text]
+        if len(few) <= _FEW_PLACES:
+            self._said.extend(text[-TAIL_CHARS:] for text in few)
+        for text in few:
+            end = text[-_LONGEST_FRAGMENT:]
+            if len(end) >= _SHORTEST_FRAGMENT and end not in self._fragments:
+                self._fragments.append(end)
 
     def joins(self, before: str, after: str) -> bool:
         """Returns whether two texts make a value that neither of them holds."""
-        return self._rest(before[-TAIL_CHARS:], after[:_HEAD_CHARS]) is not None
+        return self._rest([(before[-TAIL_CHARS:], after[:_HEAD_CHARS])]) is not None
 
-    def _rest(self, before: str, head: str) -> Span | None:
-        """Returns the part in ``head`` of a value that begins in ``before``."""
-        at = len(before)
-        if not at:
+    def _rest(self, joints: list[tuple[str, str]]) -> Span | None:
+        """Returns the first part of a second text that ends a value which begins in the first.
+
+        All are looked through at once: one search of some lines costs no more than of one.
+        """
+        starts, pieces, length = [], [], 0
+        for before, head in joints:
+            starts.append(length)
+            pieces += [before, head, _APART]
+            length += len(before) + len(head) + len(_APART)
+        if not starts:
             return None
-        crossing = [s for s in self._find(before + head) if s.start < at < s.end]
-        if not crossing:
-            return None
-        return Span(0, crossing[-1].end - at, crossing[-1].entity_type, crossing[-1].score)
+        for span in self._find("".join(pieces)):
+            number = bisect_right(starts, span.start) - 1
+            before, head = joints[number]
+            at = starts[number] + len(before)
+            if before and span.start < at < span.end <= at + len(head):
+                return Span(0, span.end - at, span.entity_type, span.score)
+        return None
 
 
 def as_read(text: str) -> str:
@@ -136,4 +169,4 @@ def as_read(text: str) -> str:
     stripped = text.strip()
     if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in _QUOTES:
         return stripped[1:-1]
-    return stripped
+    return text
