@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cloister.core.errors import CloisterError
 from cloister.detect.decoded import decode
 from cloister.detect.plausible import Form, among_their_like, is_plausible
+from cloister.detect.series import in_series
 from cloister.detect.splits import FEWEST_LINES, in_columns
 from cloister.detect.text import Span, without_overlaps
 from cloister.detect.tokens import TOKEN_PATTERN
@@ -278,6 +279,8 @@ class ExactIndex:
         for first, width, kind, value in self._hits(entries, tokens):
             entity_type, form = entries.kinds[kind]
             start, end = tokens.range_of(first, first + width - 1)
+            if form is Form.DATE and in_series(text, start, end):
+                continue
             if is_plausible(text, start, end, form, width):
                 if text[start - 1 : start] == "(" and ")" in text[start:end]:
                     start -= 1  # the bracket belongs to what it closes: (620) 555-0166

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cloister.detect.drawings import without_coordinates
+from cloister.detect.series import without_rows_of_matrices
 from cloister.detect.spans import STAND_IN, Span, touches, without_overlaps
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def find_spans(text: str, recognizers: Recognizers | None = None) -> list[Span]:
         recognizers: What an admin adds, and what is never sensitive.
     """
     claims = without_coordinates(text, hot_rules().claims(text))
+    claims = without_rows_of_matrices(text, claims)
     if recognizers is not None and recognizers:
         claims = recognizers.without_allowed(text, claims + recognizers.find(text))
     return without_overlaps(claims)

@@ -12,6 +12,7 @@ from typing import Final
 from cloister.detect.looks.look import Look
 
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d+)?")
+_PAIR: Final = r"[+-]?\d{1,3}\.\d{3,}(?: ?[,;] ?| )[+-]?\d{1,3}\.\d{3,}"
 
 
 def _positions(values: list[str]) -> int:
@@ -61,7 +62,8 @@ CONTACT: tuple[Look, ...] = (
     ),
     Look(
         "GEO",
-        r"[(\[]?[+-]?\d{1,3}\.\d{3,}(?: ?[,;] ?| )[+-]?\d{1,3}\.\d{3,}[)\]]?"
+        # Of brackets both or none: (-22.689, -18.76] is an interval.
+        rf"{_PAIR}|\({_PAIR}\)|\[{_PAIR}\]"
         r"|(?i:geo:)[+-]?\d{1,3}(?:\.\d+)?,[+-]?\d{1,3}(?:\.\d+)?.*"
         r"|(?i:(?:SRID=\d+;)?POINT ?Z? ?)\([+-]?\d{1,3}(?:\.\d+)? [+-]?\d{1,3}(?:\.\d+)?.*\)",
         check=_positions,
