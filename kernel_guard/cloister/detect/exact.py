@@ -177,11 +177,7 @@ class ExactIndex:
         if decoded.missing is None:
             found = self._claims(entries, text)
         else:
-            found = [
-                span
-                for first, last in decoded.missing
-                for span in self._shifted(entries, first, text[first:last])
-            ]
+            found = [s for words in decoded.missing for s in self._around(entries, text, words)]
         if decoded:
             found += decoded.find(partial(self._claims, entries))
         if not found:
@@ -266,6 +262,14 @@ class ExactIndex:
             Span(s.start + offset, s.end + offset, s.entity_type, s.score)
             for s in self._search(entries, piece)
         ]
+
+    def _around(self, entries: Entries, text: str, words: tuple[int, int]) -> Iterator[Span]:
+        """Yields the values that some words of a text have a part in."""
+        begin, end = words
+        first = max(0, begin - _OVERLAP_CHARS)
+        for span in self._shifted(entries, first, text[first : end + _OVERLAP_CHARS]):
+            if span.start < end and begin < span.end:
+                yield span
 
     def _search(self, entries: Entries, text: str) -> list[Span]:
         from cloister.detect.fingerprint import tokenise

@@ -71,7 +71,6 @@ _NAMES: Final = frozenset(
     """.split()  # noqa: SIM905 - quotes would hide the words
 )
 _MOST_TELLING_TAGS: Final = 200
-_AROUND_TAG_CHARS: Final = 300
 _TAG_NAME: Final = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)")
 _INLINE: Final = frozenset(
     """
@@ -169,7 +168,7 @@ def read_markup(text: str, _data: bytes, _pattern: Any, _budget: Budget) -> Iter
         yield _without(_PLAIN_TAGS, text, _gap)
         return
     starts, ends = (Moved(after, page.offsets, page.origins, len(page.said)) for after in (0, 1))
-    missing = _around(page.others, len(text))
+    missing = tuple(page.others) if len(page.others) <= _MOST_TELLING_TAGS else None
     yield View(page.said, 0, len(text), starts, ends, is_sure=False, missing=missing)
 
 
@@ -186,19 +185,6 @@ def _kind_of(tag: str) -> int:
 
     shown = _gap(tag)
     return CELL if shown == "\t" else LINE if shown == "\n" else NOTHING
-
-
-def _around(places: list[tuple[int, int]], length: int) -> tuple[tuple[int, int], ...] | None:
-    """Returns the surroundings of some places, ``None`` when they are everywhere."""
-    if len(places) > _MOST_TELLING_TAGS:
-        return None
-    ranges: list[tuple[int, int]] = []
-    for begin, end in places:
-        first, last = max(0, begin - _AROUND_TAG_CHARS), min(length, end + _AROUND_TAG_CHARS)
-        if ranges and first <= ranges[-1][1]:
-            first = ranges.pop()[0]
-        ranges.append((first, last))
-    return tuple(ranges)
 
 
 def read_records(text: str, _data: bytes, _pattern: Any, _budget: Budget) -> Iterator[View]:

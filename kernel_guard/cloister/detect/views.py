@@ -37,8 +37,8 @@ class View:
             direction say too little for that; known values are looked for in any view.
         is_whole: Whether all that the piece says is in ``text``.
         holds_more: Whether what it says may be encoded itself.
-        missing: Ranges of a text that say more than this view of all of it does; ``None`` where
-            the view is of a piece, so that the whole text has to be read besides.
+        missing: Ranges of a text whose words this view of all of it leaves out; ``None`` where
+            the whole text has to be read besides.
     """
 
     text: str
@@ -161,7 +161,7 @@ class Decoded:
     Attributes:
         views: Pieces that were read, as far as they were.
         unread: Ranges of pieces that say more than was read, in code points.
-        missing: Where the text itself says what no view does; ``None`` for all of it.
+        missing: Where the text itself has words that no view has; ``None`` for all of it.
     """
 
     views: tuple[View, ...] = ()
