@@ -28,6 +28,8 @@ from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog
 from cloister.store.policy import load_policy
 
+from cloister_lab.filevolume import DownloadVolume, VolumeSpent
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -85,6 +87,7 @@ class FileDesk:
         self._policy: tuple[object, Policy] | None = None
         self._stored: tuple[Stamp, StoredIndex] | None = None
         self._known: OrderedDict[str, Examined] = OrderedDict()
+        self._volume = DownloadVolume(home, environ)
 
     def release(self, name: str, data: bytes, destination: Destination) -> Released:
         """Returns what may leave of a file.
@@ -99,6 +102,8 @@ class FileDesk:
         """
         rules = self.rules()
         self.admit(destination, len(data), rules)
+        if destination is Destination.DOWNLOAD:
+            self._count(data, rules)
         found = self._examined(name, data, rules)
         if found.content is Content.CLEAN:
             return Released(data, is_masked=False)
@@ -219,6 +224,14 @@ class FileDesk:
         if found.entities:
             return files.strictest(destination, rules.finder.levels(found.entities))
         return files.unreadable
+
+    def _count(self, data: bytes, rules: Rules) -> None:
+        try:
+            self._volume.charge(data, rules.policy)
+        except VolumeSpent as spent:
+            raise FileRefused(
+                spent.message, code=spent.code, rule=spent.rule, remedy=spent.remedy
+            ) from None
 
     def _record(self, name: str, found: Examined, destination: Destination, outcome: str) -> None:
         """Records what happened to a file; a file of which that cannot be written stays.

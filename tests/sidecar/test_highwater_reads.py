@@ -195,8 +195,10 @@ limits:
 def test_level_and_volume_decide_at_the_cell(start_kernel, home, data, bare):
     (home / "policy.yaml").write_text(POLICY, "utf-8")
     kernel = start_kernel(bare)
+    gif = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
     picture = (
-        "from IPython.display import Image, display; display(Image(data=b'GIF89a', format='gif'))"
+        "import base64; from IPython.display import Image, display;"
+        f" display(Image(data=base64.b64decode({gif!r}), format='gif'))"
     )
     kernel.run(f"import os; os.read(os.open({str(data)!r}, 0), 9)")
     assert "high_water.confidential.pictures" in kernel.run(picture).everything
@@ -205,3 +207,37 @@ def test_level_and_volume_decide_at_the_cell(start_kernel, home, data, bare):
     assert "CLO-VOLUME-002" in refused.everything
     assert "b\nb" not in refused.text
     assert len(events(home, "volume.alert")) == len(events(home, "volume.blocked")) == 1
+
+
+def test_two_kernels_of_one_user_share_a_day(start_kernel, home, data, bare):
+    (home / "policy.yaml").write_text(POLICY, "utf-8")
+    kernels = [start_kernel(bare) for _ in range(2)]
+    for kernel in kernels:
+        kernel.run(f"import os; os.read(os.open({str(data)!r}, 0), 9)")
+    assert "CLO-VOLUME-001" in kernels[0].run("print('a\\n' * 12)").everything
+    assert "CLO-VOLUME-002" in kernels[1].run("print('b\\n' * 12)").everything
+
+
+class TestReplies:
+    @pytest.fixture
+    def reader(self, start_kernel, home, data, bare):
+        """A kernel that has read the dataset, and may show little of it."""
+        (home / "policy.yaml").write_text(
+            "version: 1\nlimits: {volume: [{dataset: patients, cells: 12}]}\n", "utf-8"
+        )
+        kernel = start_kernel(bare)
+        kernel.run(f"import os; os.read(os.open({str(data)!r}, 0), 9)")
+        return kernel
+
+    def test_expressions_count(self, reader):
+        said = reader.run("1", user_expressions={"a": "'x ' * 5"}).reply["user_expressions"]
+        assert said["a"]["status"] == "ok"
+        refused = reader.run("2", user_expressions={str(n): "'y'" for n in range(20)}).reply
+        assert "CLO-VOLUME-002" in str(refused)
+        assert "'y'" not in str(refused)
+
+    def test_completions_count_and_the_session_goes_on(self, reader):
+        reader.run("names = {f'key_{i}': 1 for i in range(40)}")
+        reader.client.complete("names['", 7)
+        assert reader.client.get_shell_msg(timeout=30)["content"]["matches"] == []
+        assert reader.run("x = 1").status == "ok"

@@ -59,6 +59,22 @@ class Bounds:
         self._policy, self._high_water = policy, high_water
         self._volume, self._user = volume, user
 
+    def send(self, size: int) -> Reason | None:
+        """Counts bytes that a connection is about to send; returns why they may not leave."""
+        policy = self._policy()
+        if policy.mode is Mode.OBSERVE or not policy.volume:
+            return None
+        try:
+            decision = self._volume.send(self._user, self._high_water.datasets(), size)
+        except StoreUnavailable as error:
+            return _uncounted("Something was not sent", error)
+        is_over = decision.effect is Effect.BLOCK
+        return _reason("CLO-VOLUME-002", decision) if is_over else None
+
+    def unsaid(self) -> list[str]:
+        """Returns notices about connections that no cell has shown yet, once."""
+        return self._volume.unsaid()
+
     def check(self, output: Outline) -> Bound:
         """Decides about one output and charges it.
 
@@ -82,8 +98,7 @@ class Bounds:
                 self._user, self._high_water.datasets(), amount.rows, amount.cells, amount.bytes
             )
         except StoreUnavailable as error:
-            what = f"An output was withheld, since it cannot be counted ({error.code})"
-            return Bound(Reason("CLO-VOLUME-003", what, "limits.volume", error.remedy))
+            return Bound(_uncounted("An output was withheld", error))
         if decision.effect is Effect.BLOCK:
             return Bound(_reason("CLO-VOLUME-002", decision))
         if NOTICE in decision.obligations:
@@ -97,6 +112,11 @@ def _destinations(output: Outline) -> tuple[Destination, ...]:
     if output.has_picture:
         return (Destination.DISPLAY, Destination.PICTURES)
     return (Destination.DISPLAY,)
+
+
+def _uncounted(what: str, error: StoreUnavailable) -> Reason:
+    because = f"{what}, since it cannot be counted ({error.code})"
+    return Reason("CLO-VOLUME-003", because, "limits.volume", error.remedy)
 
 
 def _reason(code: str, decision: Decision) -> Reason:

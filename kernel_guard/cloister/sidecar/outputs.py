@@ -227,6 +227,8 @@ class Outputs:
 
     def settle(self) -> None:
         """Sends what has come of streams: finished lines, and what was held long enough."""
+        for notice in () if self._bounds is None else self._bounds.unsaid():
+            self._say(self._recorder.active_id() or "", f"{notice}\n")
         now_s = time.monotonic()
         for parent_id, name in self._hold.ready(now_s):
             self._let_lines_go(parent_id, name)

@@ -102,7 +102,13 @@ class Sidecar:
             scanner=self._scanner,
             recorder=self._recorder,
             walls=kernel.pid if spec.sandboxed else None,
-            on_rise=self._write_state,
+            on_rise=self._level_rose,
+        )
+        self._volume = Volume(
+            VolumeBook(home), lambda: self._policy.last_valid, self._recorder.append
+        )
+        bounds = Bounds(
+            lambda: self._policy.last_valid, self._reads.high_water, self._volume, spec.user
         )
         self._index_ready = threading.Event()
         self._index_error: CloisterError | None = None
@@ -132,6 +138,7 @@ class Sidecar:
             user=spec.user,
             level=self._reads.high_water.level,
             raise_level=self._reads.high_water.raise_to,
+            spend=bounds.send,
         )
         self._journal = spec.journal_file.open("ab", buffering=0)
         self._gate = Gate(
@@ -144,12 +151,7 @@ class Sidecar:
             recorder=self._recorder,
             before_execute=self._before_execute,
             journal=self._write_journal,
-            bounds=Bounds(
-                lambda: self._policy.last_valid,
-                self._reads.high_water,
-                Volume(VolumeBook(home), lambda: self._policy.last_valid, self._recorder.append),
-                spec.user,
-            ),
+            bounds=bounds,
         )
 
     def run(self) -> None:
@@ -253,6 +255,14 @@ class Sidecar:
         while os.getppid() == self._spec.parent_pid:
             time.sleep(_PARENT_CHECK_S)
         self._kernel.kill()
+
+    def _level_rose(self) -> None:
+        """Shows what was read, and notes it for what this user may download later."""
+        self._write_state()
+        try:
+            self._volume.note(self._spec.user, self._reads.high_water.datasets())
+        except StoreUnavailable as error:
+            logger.error("%s", error)
 
     def _write_state(self) -> None:
         """Says what holds for this kernel; the server extension shows it."""

@@ -7,6 +7,7 @@ nothing is counted.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from cloister.core.decisions import Decision, Effect
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 #: The obligation of a decision that lets something leave and has to be told at the cell.
 NOTICE: Final = "notice"
+_MOST_UNSAID: Final = 16
 
 
 class Volume:
@@ -40,6 +42,7 @@ class Volume:
     ) -> None:
         self._book, self._policy, self._record = book, policy, record
         self._blocked: set[tuple[str, str, str]] = set()
+        self._unsaid: deque[str] = deque(maxlen=_MOST_UNSAID)
 
     def charge(
         self, user: str, datasets: Iterable[str], rows: int, cells: int, size: int
@@ -97,6 +100,29 @@ class Volume:
                 (NOTICE,),
             )
         return decision
+
+    def send(self, user: str, datasets: Iterable[str], size: int) -> Decision:
+        """Counts bytes that a connection is about to send, as :meth:`charge` does.
+
+        A notice has no cell here; :meth:`unsaid` gives it to whoever has one.
+        """
+        decision = self.charge(user, datasets, 0, 0, size)
+        if NOTICE in decision.obligations:
+            self._unsaid.append(f"CLO-VOLUME-001: {decision.reason}. Rule: {decision.rule}.")
+        return decision
+
+    def unsaid(self) -> list[str]:
+        """Returns the notices that no client has heard yet, once."""
+        return [self._unsaid.popleft() for _ in range(len(self._unsaid))]
+
+    def note(self, user: str, datasets: Iterable[str]) -> None:
+        """Notes what a user's kernels have read, for what leaves without a kernel: downloads.
+
+        Raises:
+            StoreUnavailable: It cannot be noted.
+        """
+        if self._policy().volume:
+            self._book.charge(user, datasets, (), Amount())
 
 
 _UNLIMITED: Final = Decision(Effect.ALLOW, "limits.volume", "no limit is stated or near")

@@ -71,6 +71,20 @@ class VolumeBook:
                 self._forget()
                 raise unavailable(error, "volume book", self._path) from None
 
+    def datasets(self, user: str) -> frozenset[str]:
+        """Returns what a user's kernels have read, on any day, of what was ever noted.
+
+        Raises:
+            StoreUnavailable: The book cannot be read.
+        """
+        with self._lock:
+            try:
+                rows = self._open().execute("SELECT dataset FROM volume WHERE user = ?", (user,))
+                return frozenset(dataset for (dataset,) in rows)
+            except (sqlite3.Error, OSError) as error:
+                self._forget()
+                raise unavailable(error, "volume book", self._path) from None
+
     def used(self, user: str, dataset: str) -> Amount:
         """Returns what has left today.
 

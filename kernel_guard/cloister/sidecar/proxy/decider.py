@@ -7,6 +7,7 @@ leave. Calls for different uses may come from several threads, calls for one use
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -32,6 +33,7 @@ from cloister.sidecar.proxy.refusal import (
     found_values,
     quota_spent,
     unreadable_body,
+    volume_spent,
 )
 from cloister.sidecar.proxy.valuefilter import ValueFilter
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from cloister.core.decisions import EgressAnswer
     from cloister.core.policy import Policy
+    from cloister.sidecar.outgoing.withheld import Reason
     from cloister.sidecar.proxy.filters import BodyFilter, FilterFactory, Reply, StreamFilter
     from cloister.sidecar.textguard import TextGuard
     from cloister.store.quota import QuotaBook
@@ -65,6 +68,7 @@ class _Open:
     requests: int = 0
     bytes_out: int = 0
     bytes_in: int = 0
+    spent: int = 0
     found: Counter[str] = field(default_factory=Counter)
     received: Counter[str] = field(default_factory=Counter)
     exchange: Exchange | None = None
@@ -82,12 +86,15 @@ class Kernel:
         purposes: What it is for.
         scope: Returns what a use belongs to, for instance the running execution; a kept connection
             is recorded again for each.
+        spend: Counts bytes that are about to leave for the volume of the day; returns why they
+            may not.
     """
 
     user: str
     level: Callable[[], Level] = lambda: Level.PUBLIC
     purposes: frozenset[str] = frozenset()
     scope: Callable[[], object] = lambda: None
+    spend: Callable[[int], Reason | None] = lambda _size: None
 
 
 class Decider:
@@ -153,6 +160,9 @@ class Decider:
             self._prepare(use, ask, policy, level)
         changed = self.submit(ask.use, body) if grant.scans and body else None
         self._charge(rule, ask, requests=1)
+        self._spend(use, len(ask.target) + sum(len(n) + len(v) for n, v in ask.headers))
+        if body and not grant.scans:
+            self._spend(use, len(body))
         self._record_opened(use)
         return grant, changed
 
@@ -169,6 +179,7 @@ class Decider:
         limit = self._current_policy().egress_limits.upload_bytes
         if len(body) > limit:
             raise body_too_long(exchange.host, use.rule.id, limit)
+        self._spend(use, len(body))
         try:
             plain = decode(body, exchange.header("content-encoding"), limit)
         except UnreadableError as error:
@@ -257,6 +268,8 @@ class Decider:
         use.bytes_out, use.bytes_in = bytes_out, bytes_in
         if sent > 0:
             self._charge(rule, ask, sent=sent)
+        if bytes_out > use.spent:  # a tunnel's bytes are known when they have left
+            self._spend(use, bytes_out - use.spent)
 
     def close(self, ask: Ask, bytes_out: int, bytes_in: int, denied_by: str | None) -> None:
         """Records the end of a use; one that was neither allowed nor denied leaves no event."""
@@ -386,7 +399,21 @@ class Decider:
             when = time.strftime("%H:%M UTC", time.gmtime(until))
             raise quota_spent(ask.host, rule.id, when)
 
+    def _spend(self, use: _Open, size: int) -> None:
+        """Counts bytes for the volume of the day.
+
+        Raises:
+            Refusal: They may not leave.
+        """
+        reason = self._kernel.spend(size)
+        if reason is not None and self._current_policy().mode is not Mode.OBSERVE:
+            raise volume_spent(reason.code, f"{reason.what}.", reason.rule, reason.remedy)
+        use.spent += size
+
     def _count_bytes(self, use: _Open, bytes_out: int) -> None:
+        if bytes_out > use.spent:
+            with contextlib.suppress(Refusal):  # it has left; the next use is refused
+                self._spend(use, bytes_out - use.spent)
         sent = bytes_out - use.bytes_out
         if sent > 0 and use.rule.quota is not None:
             try:

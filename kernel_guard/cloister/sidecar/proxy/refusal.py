@@ -187,6 +187,18 @@ def quota_spent(host: str, rule: str, until: str) -> Refusal:
     )
 
 
+def volume_spent(code: str, what: str, rule: str, remedy: str) -> Refusal:
+    """More of a dataset than its user may see or send in a day, or than can be counted.
+
+    Args:
+        code: Stable.
+        what: What it is, for people.
+        rule: The limit.
+        remedy: What to do.
+    """
+    return Refusal(429, what, code=code, rule=rule, remedy=remedy)
+
+
 def denied_upgrade(host: str) -> Refusal:
     """A WebSocket: its messages would pass unscanned."""
     return Refusal(

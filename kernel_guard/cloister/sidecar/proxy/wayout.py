@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloister.core.policy import Policy
+    from cloister.sidecar.outgoing.withheld import Reason
     from cloister.sidecar.proxy.events import EgressEvent
     from cloister.sidecar.proxy.filters import FilterFactory
     from cloister.sidecar.recorder import Recorder
@@ -39,6 +40,7 @@ class WayOut:
         user: Whose kernel it is.
         level: Returns the highest level that the kernel has read.
         raise_level: Told the level of what came in.
+        spend: Counts bytes that are about to leave; returns why they may not.
         purposes: What the kernel is for.
         filters: Makes the filter of rules that name a provider; such rules are refused without.
     """
@@ -55,6 +57,7 @@ class WayOut:
         user: str,
         level: Callable[[], Level],
         raise_level: Callable[[Level], None],
+        spend: Callable[[int], Reason | None] = lambda _size: None,
         purposes: frozenset[str] = frozenset(),
         filters: FilterFactory | None = None,
     ) -> None:
@@ -63,7 +66,7 @@ class WayOut:
         (directory / BUNDLE_NAME).write_text(bundle(certificate), "utf-8")
         self._recorder = recorder
         self._raise_level = raise_level
-        kernel = Kernel(user, level, purposes, recorder.active_id)
+        kernel = Kernel(user, level, purposes, recorder.active_id, spend)
         decider = Decider(
             policy,
             self._record,
