@@ -26,13 +26,17 @@ from cloister.core.labels import Level
 from cloister.core.policy import policy_from_dict
 from cloister.detect.tokens import Tokenizer
 from cloister.hooks.relay import Relay
+from cloister.sidecar.bounds import Bounds
+from cloister.sidecar.highwater import HighWater
 from cloister.sidecar.proxy.authority import Authority, HostContexts
 from cloister.sidecar.proxy.decider import Decider, Kernel
 from cloister.sidecar.proxy.process import ProxyProcess
 from cloister.sidecar.proxy.refusal import Refusal
 from cloister.sidecar.textguard import TextGuard
+from cloister.sidecar.volume import Volume
 from cloister.store.home import Home
 from cloister.store.quota import QuotaBook
+from cloister.store.volume import VolumeBook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,13 +110,14 @@ class Rig:
         self.events: list = []
         self.inbound: list = []
         self.level = Level.PUBLIC
+        self.spend = lambda _size: None
         self.allow()
         (directory / "store").mkdir(mode=0o700)
         self.decider = Decider(
             lambda: self.policy,
             self.events.append,
             TextGuard(self.policy, Tokenizer(b"t" * 32, b"r" * 32), None),
-            Kernel("ada", lambda: self.level),
+            Kernel("ada", lambda: self.level, spend=lambda size: self.spend(size)),
             quotas=QuotaBook(Home(directory)),
             on_inbound=lambda level, found: self.inbound.append((level, dict(found))),
         )
@@ -417,6 +422,27 @@ def test_a_quota_holds_and_survives_the_kernel(rig: Rig, site, tmp_path: Path) -
     book = QuotaBook(Home(tmp_path))
     assert book.charge("ada", "localhost", rig.policy.egress[0].quota, requests=1) is not None
     assert book.charge("eve", "localhost", rig.policy.egress[0].quota, requests=1) is None
+
+
+def test_what_is_sent_counts_for_the_day(rig: Rig, site, tmp_path: Path) -> None:
+    limits = {"volume": [{"dataset": "patients", "bytes": 30_000}]}
+    policy = policy_from_dict({"version": 1, "limits": limits}, "0" * 64)
+    high_water = HighWater(lambda _rise: None)
+    events: list[str] = []
+    volume = Volume(
+        VolumeBook(Home(tmp_path)), lambda: policy, lambda kind, _facts: events.append(kind)
+    )
+    bounds = Bounds(lambda: policy, high_water, volume, "ada")
+    rig.spend = bounds.send
+    rig.allow({**rig.here, "level": "restricted"})
+    body = "a" * 12_000
+    assert [rig.send(site.url, data=body).status_code for _ in range(4)] == [200] * 4
+    high_water.raise_to(Level.RESTRICTED, "patients")
+    assert [rig.send(site.url, data=body).status_code for _ in range(3)] == [200, 200, 429]
+    assert events == ["volume.alert", "volume.blocked"]
+    (notice,) = bounds.unsaid()
+    assert "limits.volume[0].bytes" in notice
+    assert bounds.unsaid() == []
 
 
 def test_observing_lets_through_and_records_what_it_would_have_done(rig: Rig, site) -> None:
