@@ -19,6 +19,7 @@ from cloister.sidecar.wire import make_message
 from PIL import Image
 
 SSN = "219-09-9871"
+TOKENS = Tokenizer(b"t" * 32)
 SHOW = "from IPython.display import display\n"
 PIECES = f"""
 import sys, time, zlib
@@ -260,3 +261,16 @@ class TestModes:
         deadline = time.monotonic() + 10
         while "CLO-OUTPUT-007" not in kernel.run("print('x')").text:
             assert time.monotonic() < deadline
+
+    def test_what_a_gate_has_passed_leaves_an_enclave_as_it_is(self):
+        class Approved:
+            def has_passed(self, message):
+                return message.content["data"] == {"text/plain": "1,024 rows"}
+
+        guard = TextGuard(policy_from_dict({"version": 1, "mode": "enclave"}, "0"), TOKENS, None)
+        inspection = Inspection(guard, passed=Approved())
+        for text, leaves in (("1,024 rows", True), ("1,025 rows", False)):
+            content = {"data": {"text/plain": text}, "metadata": {}}
+            message = make_message("display_data", content)
+            assert (inspection.look_at(message).reason is None) is leaves
+            assert (text in str(message.content)) is leaves

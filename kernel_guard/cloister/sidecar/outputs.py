@@ -16,16 +16,11 @@ from cloister.core.modes import Mode
 from cloister.sidecar import wire
 from cloister.sidecar.checks.jobs import Job, Verdict
 from cloister.sidecar.checks.weight import is_light
+from cloister.sidecar.outgoing.enclave import ENCLAVE
 from cloister.sidecar.outgoing.headers import clean_header
-from cloister.sidecar.outgoing.inspection import (
-    ENCLAVE,
-    FAILED,
-    SLOW,
-    Inspection,
-    Passage,
-    withhold,
-)
+from cloister.sidecar.outgoing.inspection import FAILED, SLOW, Inspection
 from cloister.sidecar.outgoing.outline import Outline, outline
+from cloister.sidecar.outgoing.passage import Passage, withhold
 from cloister.sidecar.outgoing.withheld import Reason, Withheld
 from cloister.sidecar.streams import StreamHold
 from cloister.sidecar.textguard import Tally

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cloister.core.volume import Amount
 from cloister.sidecar.checks.parcels import Parcel
-from cloister.sidecar.outgoing.inspection import Passage
 from cloister.sidecar.outgoing.outline import Outline
+from cloister.sidecar.outgoing.passage import Passage
 from cloister.sidecar.outgoing.recall import Memory
 from cloister.sidecar.outgoing.withheld import Reason
 from cloister.sidecar.textguard import Tally

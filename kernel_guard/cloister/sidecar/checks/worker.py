@@ -29,8 +29,9 @@ from cloister.sidecar import wire
 from cloister.sidecar.checks import parcels
 from cloister.sidecar.checks.jobs import Job, Verdict, brief_of
 from cloister.sidecar.checks.parcels import Parcel
-from cloister.sidecar.outgoing.inspection import UNREADABLE, Inspection, Passage, withhold
+from cloister.sidecar.outgoing.inspection import UNREADABLE, Inspection
 from cloister.sidecar.outgoing.outline import outline
+from cloister.sidecar.outgoing.passage import Passage, withhold
 from cloister.sidecar.outgoing.withheld import Withheld
 from cloister.sidecar.textguard import Tally
 

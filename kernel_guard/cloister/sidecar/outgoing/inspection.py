@@ -6,12 +6,10 @@ told why. One such message is never a reason to end a session.
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import copy
 import logging
 import re
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,11 +17,12 @@ from cloister.core.modes import Mode
 from cloister.sidecar.outgoing.buffers import mask_buffers
 from cloister.sidecar.outgoing.deadline import TimeIsUp, time_limit
 from cloister.sidecar.outgoing.display import mask_display
+from cloister.sidecar.outgoing.enclave import NOTHING_PASSED, Gates, enclosed
 from cloister.sidecar.outgoing.headers import clean_header
 from cloister.sidecar.outgoing.markup import neutralise
+from cloister.sidecar.outgoing.passage import Passage, withhold
 from cloister.sidecar.outgoing.recall import Recall, as_read
-from cloister.sidecar.outgoing.withheld import Reason, Withheld, stand_in
-from cloister.sidecar.textguard import Tally
+from cloister.sidecar.outgoing.withheld import Reason, Withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,35 +42,9 @@ _KNOWN: Final = (
     | {"stream", "error", "status", "clear_output", "execute_input", "debug_event", "input_request"}
     | {"shutdown_reply", "iopub_welcome"}
 )
-#: What a client needs to work at all; in enclave mode it passes without what a kernel chose.
-_PLUMBING: Final = frozenset({"status", "clear_output", "execute_input", "iopub_welcome"})
 #: Of one message; more texts are a list, and are looked through as one.
 _MOST_PLACES: Final = 50
 _PACKAGE: Final = re.compile(r"(?:@[a-z0-9][a-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*")
-_ERRORS: Final = frozenset(
-    name for name, value in vars(builtins).items() if isinstance(value, type)
-)
-
-
-@dataclass(slots=True)
-class Passage:
-    """What became of a message.
-
-    Attributes:
-        tally: What was masked in it; in observe mode what would have been.
-        reason: Why it, or one of its forms, was withheld.
-        is_sent: Whether there is something to send.
-        is_observed: Whether it left as it was, although the policy would have it otherwise.
-        shown: What a reader will see of it, for what comes next.
-        fragments: Short texts that will stand in places of their own.
-    """
-
-    tally: Tally = field(default_factory=Tally)
-    reason: Reason | None = None
-    is_sent: bool = True
-    is_observed: bool = False
-    shown: str = ""
-    fragments: list[str] = field(default_factory=list)
 
 
 class Inspection:
@@ -82,10 +55,13 @@ class Inspection:
     Args:
         guard: Masks text, and knows the policy.
         is_timed: Whether checks end at the policy's limit here; else somebody else ends them.
+        passed: Says what one of the four gates has let out of an enclave.
     """
 
-    def __init__(self, guard: TextGuard, *, is_timed: bool = True) -> None:
-        self._guard, self._is_timed = guard, is_timed
+    def __init__(
+        self, guard: TextGuard, *, is_timed: bool = True, passed: Gates = NOTHING_PASSED
+    ) -> None:
+        self._guard, self._is_timed, self._passed = guard, is_timed, passed
         self.recall = Recall(guard.find)
 
     def look_at(self, message: Message) -> Passage:
@@ -100,7 +76,7 @@ class Inspection:
             case Mode.GUARD:
                 return self._guarded(message)
             case Mode.ENCLAVE:
-                return _enclosed(message)
+                return enclosed(message, self._passed)
             case Mode.OBSERVE:
                 return self._observed(message)
 
@@ -185,11 +161,6 @@ class Inspection:
             passage.fragments += [text for text in texts[1:] if text != texts[0]]
 
 
-def withhold(message: Message, reason: Reason) -> Passage:
-    """Makes a message say why it was withheld."""
-    return Passage(reason=reason, is_sent=stand_in(message, reason))
-
-
 def _neutralise(kind: str, content: dict[str, Any]) -> None:
     """Makes what a client renders of a comm or of a reply unable to call out, in place.
 
@@ -212,39 +183,6 @@ def _neutralise(kind: str, content: dict[str, Any]) -> None:
 def _is_package(module: object) -> bool:
     """Returns whether a widget's module is named as packages are, and not by an address."""
     return module is None or (isinstance(module, str) and bool(_PACKAGE.fullmatch(module)))
-
-
-def _enclosed(message: Message) -> Passage:
-    """Leaves of a message what is no kernel's choice: its kind, numbers, names of errors."""
-    kind, content = message.msg_type, message.content
-    if kind in _PLUMBING:
-        count, wait = content.get("execution_count"), content.get("wait")
-        message.content = {}
-        if kind == "execute_input":
-            message.content = {"code": "", "execution_count": count if _is_count(count) else 0}
-        elif kind == "clear_output":
-            message.content = {"wait": wait is True}
-        message.metadata, message.buffers = {}, []
-        return Passage()
-    name = content.get("ename")
-    count = content.get("execution_count")
-    is_sent = stand_in(message, ENCLAVE)
-    passage = Passage(reason=ENCLAVE, is_sent=is_sent)
-    if kind == "execute_reply" and name is None:
-        message.content = {"status": "ok", "user_expressions": {}, "payload": []}
-        passage.reason = None
-    elif kind == "kernel_info_reply":
-        message.content = dict(_KERNEL_INFO)
-        passage.reason = None
-    elif name in _ERRORS and "ename" in message.content:
-        message.content["ename"] = name
-    if kind == "execute_reply":
-        message.content["execution_count"] = count if _is_count(count) else 0
-    return passage
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**6
 
 
 def _shown(kind: str, content: dict[str, Any]) -> Iterator[str]:
@@ -334,28 +272,3 @@ _PIECES: Final = Reason(
     "display",
     "Show the value whole, and it is masked.",
 )
-ENCLAVE: Final = Reason(
-    "CLO-OUTPUT-007",
-    "An output was withheld: this workspace is an enclave, and no gate has passed it",
-    "mode",
-    "Ask an admin whether guard mode is enough for this data.",
-)
-_KERNEL_INFO: Final = {
-    "status": "ok",
-    "protocol_version": "5.4",
-    "implementation": "ipython",
-    "implementation_version": "",
-    "language_info": {
-        "name": "python",
-        "version": "",
-        "mimetype": "text/x-python",
-        "file_extension": ".py",
-        "pygments_lexer": "ipython3",
-        "codemirror_mode": {"name": "ipython", "version": 3},
-        "nbconvert_exporter": "python",
-    },
-    "banner": "",
-    "help_links": [],
-    "debugger": False,
-    "supported_features": [],
-}
