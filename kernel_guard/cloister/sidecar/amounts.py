@@ -20,9 +20,11 @@ _HTML_ROW: Final = re.compile(r"<tr\b", re.IGNORECASE)
 _HTML_CELL: Final = re.compile(r"<t[dh]\b", re.IGNORECASE)
 _MOST_DEPTH: Final = 100
 _PLUMBING: Final = frozenset(
-    {"status", "clear_output", "execute_input", "iopub_welcome", "kernel_info_reply"}
-    | {"is_complete_reply", "shutdown_reply", "interrupt_reply", "comm_info_reply"}
+    {"status", "clear_output", "iopub_welcome", "kernel_info_reply"}
+    | {"shutdown_reply", "interrupt_reply"}
 )
+#: Replies that say something in one field only, and mostly do not.
+_MOSTLY_EMPTY: Final = {"comm_info_reply": "comms", "is_complete_reply": "indent"}
 #: Replies whose values stand one by one in some of their fields.
 _OF_LEAVES: Final = {
     "complete_reply": ("matches",),
@@ -41,6 +43,8 @@ def carries(kind: str, content: Mapping[str, object]) -> bool:
         return content.get("status") == "error" or any(
             content.get(key) for key in ("user_expressions", "payload")
         )
+    if kind in _MOSTLY_EMPTY:
+        return bool(content.get(_MOSTLY_EMPTY[kind]))
     return kind not in _PLUMBING
 
 

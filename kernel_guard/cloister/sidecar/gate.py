@@ -62,6 +62,17 @@ _CODE_IN_DEBUGGER = frozenset({"evaluate", "setVariable", "setExpression", "dump
 _Handler: TypeAlias = "Callable[[list[bytes], str], None]"
 
 
+def _ends_execution(frames: list[bytes]) -> bool:
+    """Returns whether a message is the reply to an execution.
+
+    It waits for all outputs anyway, and it may go on with them, so it comes behind them.
+    """
+    if wire.DELIMITER not in frames:
+        return False
+    header = frames.index(wire.DELIMITER) + 2
+    return b'"execute_reply"' in b"".join(frames[header : header + 1])
+
+
 @dataclass(slots=True)
 class _Request:
     """A client's request: where its answer goes."""
@@ -323,9 +334,10 @@ class Gate:
         """Handles what the kernel says, in its order on the channel."""
         size = sum(map(len, frames))
         if self._lanes.waiting_bytes + size > MOST_WAITING_BYTES and size > _A_STATUS_BYTES:
-            self._lanes.put(channel, 0, partial(self._unread, self._head(frames), channel))
+            work, size = partial(self._unread, self._head(frames), channel), 0
         else:
-            self._lanes.put(channel, size, partial(self._read, frames, channel, size))
+            work = partial(self._read, frames, channel, size)
+        self._lanes.put("iopub" if _ends_execution(frames) else channel, size, work)
 
     def _read(self, frames: list[bytes], channel: str, size: int) -> Work[None]:
         most = self._guard.policy.output.message_bytes

@@ -22,6 +22,7 @@ from cloister.sidecar.outgoing.inspection import FAILED, SLOW, Inspection
 from cloister.sidecar.outgoing.outline import Outline, outline
 from cloister.sidecar.outgoing.passage import Passage, withhold
 from cloister.sidecar.outgoing.withheld import Reason, Withheld
+from cloister.sidecar.recorder import code_digest
 from cloister.sidecar.streams import StreamHold
 from cloister.sidecar.textguard import Tally
 
@@ -108,8 +109,9 @@ class Outputs:
             return False
         if message.msg_type == "status":
             return self._inspection.look_at(message).is_sent
+        is_own = message.msg_type == "execute_input" and self._is_own_code(message, parent_id)
         checked = yield from self._check(message, parent_id, size)
-        if is_counted:
+        if checked.outline.carries and not is_own:
             self._bound(message, parent_id, checked)
         passage = checked.passage
         if is_counted and passage.is_sent:
@@ -121,6 +123,13 @@ class Outputs:
                 is_withheld=passage.reason is not None,
             )
         return passage.is_sent
+
+    def _is_own_code(self, message: wire.Message, parent_id: str) -> bool:
+        """Returns whether a kernel says which code it runs, and it is what its client has sent."""
+        execution, code = self._recorder.running(parent_id), message.content.get("code")
+        if execution is None or not isinstance(code, str):
+            return False
+        return code_digest(code) == execution.code_sha256
 
     def unreadable(self, message: wire.Message, parent_id: str, reason: Reason) -> bool:
         """Makes a message that could not be read say so; returns whether it can be sent."""

@@ -115,7 +115,7 @@ class Recorder:
         Raises:
             StoreUnavailable: The intent cannot be recorded.
         """
-        digest = hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = code_digest(code)
         cell_id = metadata.get("cellId")
         body: dict[str, Json] = {
             "execution_id": msg_id,
@@ -146,7 +146,7 @@ class Recorder:
             "execution_id": msg_id,
             "command": _short(command),
             "user": self._facts.user,
-            "code_sha256": hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest(),
+            "code_sha256": code_digest(code),
             "attested_by": "sidecar",
         }
         payload = _payload({"code": self._mask(redact_secrets(code))})
@@ -332,6 +332,11 @@ class Recorder:
         """Ends every execution that is still running, for instance when the kernel died."""
         for msg_id in list(self._running):
             self.finish(msg_id, status, None)
+
+
+def code_digest(code: str) -> str:
+    """Returns what code is known by in the record."""
+    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _payload(value: dict[str, Any]) -> bytes:
