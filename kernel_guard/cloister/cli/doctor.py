@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloister.core.policy import Policy
+    from cloister.store.evidence.standing import Standing
 
 _FULL_VERIFY_EVENTS: Final = 200_000
 _LOW_SPACE_BYTES: Final = 50_000_000
@@ -84,6 +85,7 @@ def examine(home: Home) -> list[Guarantee]:
         private,
         stated,
         _guard("record", lambda: _record(home)),
+        *_witnessed(home, policy),
         _guard("kernelspec", _kernelspec),
         _guard("lab-extension", _lab_extension),
         _identity(policy),
@@ -169,6 +171,29 @@ def _record(home: Home) -> Guarantee:
         fix = "Run: cloister lineage verify. Keep the files as evidence."
         return _fails("record", "; ".join(report.problems), fix)
     return _holds("record", f"{report.events} events, whole and signed")
+
+
+def _witnessed(home: Home, policy: Policy | None) -> list[Guarantee]:
+    """Returns who notices what nobody on this machine can; asks the witnesses."""
+    from cloister.store.evidence.posture import coverage
+
+    if policy is None:
+        why = "without a valid policy it is not known who witnesses the record"
+        return [_fails("witness", why, "Repair the policy first.")]
+    try:
+        found = ask_witnesses(home, policy)
+    except (CloisterError, OSError) as error:
+        why = f"the witnesses could not be asked ({type(error).__name__})"
+        return [_fails("witness", why, "Repair the record first.")]
+    return [Guarantee(c.id, c.holds, c.why, c.fix) for c in coverage(found)]
+
+
+def ask_witnesses(home: Home, policy: Policy) -> list[Standing]:
+    """Asks every witness that the policy names, and returns how they stand."""
+    from cloister.store.evidence.witnessing import Witnessing
+    from cloister.store.keys import open_keyring
+
+    return Witnessing(home, open_keyring(home), lambda: policy.record).round(is_forced=True)
 
 
 def _kernelspec() -> Guarantee:

@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "catalog": ("cloister.cli.catalog:catalog", "Name datasets and declare their columns."),
     "policy": ("cloister.cli.policy:policy", "Show, check, apply and explain the policy."),
     "lineage": ("cloister.cli.lineage:lineage", "Read and verify the record."),
+    "witness": ("cloister.cli.witness:witness", "Witness records, and ask the witnesses."),
     "budget": ("cloister.cli.budget:budget", "Show and set privacy budgets."),
     "keys": ("cloister.cli.keys:keys", "Look after the workspace's keys."),
 }
@@ -48,6 +49,8 @@ _BAD_INPUT: Final = frozenset(
         "CLO-SHARE-004",
         "CLO-SHARE-005",
         "CLO-SHARE-006",
+        "CLO-WITNESS-003",
+        "CLO-WITNESS-004",
     }
 )
 _BAD_INPUT_PREFIXES: Final = ("CLO-INPUT-", "CLO-DETECT-", "CLO-CLUSTER-")

@@ -33,6 +33,7 @@ from cloister.core.recognizers import (
     allow_list_from_dict,
     recognizers_from_list,
 )
+from cloister.core.recordrules import RecordRules, record_from_dict
 from cloister.core.volume import VolumeLimit, volume_limits_from_list
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class Policy:
     volume: tuple[VolumeLimit, ...] = ()
     providers: tuple[Provider, ...] = ()
     regions: frozenset[str] | None = None
+    record: RecordRules = field(default_factory=RecordRules)
     raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def level_of(self, entity_type: str) -> Level:
@@ -243,5 +245,6 @@ def policy_from_dict(data: dict[str, Any], digest: str) -> Policy:
         volume=volume_limits_from_list(data.get("limits", {}).get("volume", ())),
         providers=providers_from_list(data.get("providers", ())),
         regions=frozenset(data["regions"]) if "regions" in data else None,
+        record=record_from_dict(data.get("record", {})),
         raw=data,
     )

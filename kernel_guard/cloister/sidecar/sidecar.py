@@ -31,6 +31,7 @@ from cloister.sidecar.textguard import Tally, TextGuard
 from cloister.sidecar.volume import Volume
 from cloister.store.budget import BudgetLedger
 from cloister.store.catalog import Catalog
+from cloister.store.evidence.witnessing import Witnessing
 from cloister.store.files import write_atomic
 from cloister.store.home import Home
 from cloister.store.keys import Keyring, open_keyring
@@ -140,6 +141,7 @@ class Sidecar:
             raise_level=self._reads.high_water.raise_to,
             spend=bounds.send,
         )
+        self._witnesses = Witnessing(home, keyring, lambda: self._policy.last_valid.record)
         self._journal = spec.journal_file.open("ab", buffering=0)
         self._gate = Gate(
             front=_front_endpoints(spec),
@@ -170,6 +172,7 @@ class Sidecar:
         self._write_state()
         threading.Thread(target=self._serve_kernel, name="broker", daemon=True).start()
         self._way_out.start()
+        self._witnesses.start()
         threading.Thread(target=self._index_catalog, name="index", daemon=True).start()
         if self._spec.parent_pid is not None:
             threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
@@ -183,10 +186,12 @@ class Sidecar:
             "kernel.stopped",
             {"exit_code": self._kernel.exit_code, "reason": "exited", "attested_by": "sidecar"},
         )
+        self._witnesses.stop()
 
     def _before_execute(self) -> None:
         """Raises when nothing may run now: policy broken, or sensitive data not indexed yet."""
         self._policy.check()
+        self._witnesses.check()
         self._index_ready.wait()
         if self._index_error is not None:
             raise self._index_error

@@ -7,6 +7,7 @@ those nodes answers every proof with a number of lookups that grows with the tre
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -137,6 +138,37 @@ def consistency_proof(old_size: int, size: int, node: NodeReader) -> list[bytes]
     if not whole:
         path.append(_subtree(start, end, node))
     return path[::-1]
+
+
+def sparse_siblings(ranges: Sequence[tuple[int, int]], size: int, node: NodeReader) -> list[bytes]:
+    """Returns the hashes that, with some leaves, make the root of a tree.
+
+    For one leaf these are the nodes of its inclusion proof (section 2.1.3.1), from left to right;
+    for several they are what their proofs do not share, each once.
+
+    Args:
+        ranges: First and last index of the leaves that a verifier has, ascending, apart.
+        size: Number of leaves of the tree.
+        node: Reads complete subtrees.
+    """
+    firsts = [first for first, _ in ranges]
+    found: list[bytes] = []
+
+    def descend(start: int, end: int) -> None:
+        i = bisect_right(firsts, start) - 1
+        if i >= 0 and ranges[i][1] >= end - 1:
+            return
+        follows = i + 1 < len(ranges) and firsts[i + 1] < end
+        if not follows and (i < 0 or ranges[i][1] < start):
+            found.append(_subtree(start, end, node))
+            return
+        middle = start + _split(end - start)
+        descend(start, middle)
+        descend(middle, end)
+
+    if size:
+        descend(0, size)
+    return found
 
 
 def verify_inclusion(

@@ -1,0 +1,1 @@
+"""Evidence for others: bundles that verify without Cloister, and witnesses outside this machine."""

@@ -1,0 +1,131 @@
+"""What a bundle and a witness need of a log: exact bytes, tree hashes and the newest checkpoint.
+
+Like every reader it trusts the database as it finds it. A log only grows, so what was true of a
+size stays true of it, and answers about one size fit each other without a lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from cloister.store.checkpoint import parse_checkpoint
+from cloister.store.database import damaged
+from cloister.store.lineage_reader import LineageReader
+from cloister.store.lineage_schema import read_node
+from cloister.store.merkle import consistency_proof, root_at, sparse_siblings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cloister.store.merkle import NodeReader
+
+_PAGE: Final = 1000  # rows
+_WHAT: Final = "lineage log"
+
+
+class Head(NamedTuple):
+    """The newest checkpoint of a log: the signed note and what it states."""
+
+    note: str
+    size: int
+    root: bytes
+
+
+class StoredEvent(NamedTuple):
+    """An event as it is stored: nothing is parsed, nothing opened."""
+
+    seq: int
+    header: bytes
+    sealed: bytes | None
+
+
+class EvidenceReader(LineageReader):
+    """Reads a log for those who prove things about it to others."""
+
+    def head(self) -> Head | None:
+        """Returns the newest checkpoint, ``None`` while nothing is recorded.
+
+        Raises:
+            StoreUnavailable: The log cannot be read.
+        """
+        with self._reading() as connection:
+            row: Any = connection and connection.execute("SELECT note FROM head").fetchone()
+            if row is None:
+                return None
+            checkpoint = parse_checkpoint(row[0])
+            return Head(row[0], checkpoint.size, checkpoint.root) if checkpoint.size else None
+
+    def stored(self, first: int, last: int) -> Iterator[StoredEvent]:
+        """Yields the events ``first`` to ``last``, both included.
+
+        Raises:
+            StoreUnavailable: The log cannot be read.
+        """
+        query = "SELECT seq, header, payload FROM event WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        while first <= last:
+            span = (first, min(last, first + _PAGE - 1))
+            with self._reading() as connection:
+                rows: Any = connection and connection.execute(query, span).fetchall()
+            if not rows:
+                raise damaged(_WHAT, "events are missing")
+            yield from (StoredEvent(*row) for row in rows)
+            first = rows[-1][0] + 1
+
+    def between(self, since_us: int, until_us: int) -> list[int]:
+        """Returns the numbers of the events of a time: ``since_us`` included, ``until_us`` not.
+
+        Raises:
+            StoreUnavailable: The log cannot be read.
+        """
+        with self._reading() as connection:
+            rows: Any = connection and connection.execute(
+                "SELECT seq FROM event WHERE time_us >= ? AND time_us < ? ORDER BY seq",
+                (since_us, until_us),
+            )
+            return [seq for (seq,) in rows or ()]
+
+    def time_of(self, seq: int) -> int | None:
+        """Returns when an event was recorded, microseconds since 1970; ``None`` if there is none.
+
+        Raises:
+            StoreUnavailable: The log cannot be read.
+        """
+        with self._reading() as connection:
+            row = (
+                connection
+                and connection.execute("SELECT time_us FROM event WHERE seq = ?", (seq,)).fetchone()
+            )
+            return row[0] if row else None
+
+    def root(self, size: int) -> bytes:
+        """Returns the root that the log had when it held ``size`` events.
+
+        Raises:
+            StoreUnavailable: The log cannot be read, or tree nodes are missing.
+        """
+        return self._from_nodes(lambda node: [root_at(size, node)])[0]
+
+    def consistency(self, old_size: int, size: int) -> list[bytes]:
+        """Returns the proof that the log only grew between two sizes (RFC 9162 section 2.1.4.1).
+
+        Raises:
+            StoreUnavailable: The log cannot be read, or tree nodes are missing.
+        """
+        return self._from_nodes(lambda node: consistency_proof(old_size, size, node))
+
+    def siblings(self, ranges: Sequence[tuple[int, int]], size: int) -> list[bytes]:
+        """Returns what has to be added to events of ``ranges`` to compute the root of ``size``.
+
+        Raises:
+            StoreUnavailable: The log cannot be read, or tree nodes are missing.
+        """
+        return self._from_nodes(lambda node: sparse_siblings(ranges, size, node))
+
+    def _from_nodes(self, compute: Callable[[NodeReader], list[bytes]]) -> list[bytes]:
+        with self._reading() as connection:
+            if connection is None:
+                raise damaged(_WHAT, "its database is gone")
+            try:
+                return compute(lambda level, index: read_node(connection, level, index))
+            except (LookupError, ValueError):
+                raise damaged(_WHAT, "events are missing") from None
