@@ -50,6 +50,7 @@ _MEMBER = re.compile(
 _NOT_DIGESTED = frozenset({"manifest.json", "events.jsonl"})
 _MOST_SMALL_BYTES = 64_000_000  # of any member but the events and payloads
 _MOST_LINE_BYTES = 64_000_000
+_WHOLE_NOTE = re.compile(rb"(?:[^\n]+\n){3,}\n(?:\xe2\x80\x94 [^\n]+\n)+")
 _SIGNED, _COSIGNED = 1, 4  # signature types of C2SP signed-note
 _ABSENT = "the bundle has no file "
 
@@ -126,13 +127,20 @@ def parse_note(data: bytes) -> Note | None:
 
 
 def parse_notes(data: bytes) -> list[Note]:
-    """Returns the checkpoints of a file that holds one, or many one after the other."""
+    """Returns the checkpoints of a file that holds one, or many one after the other.
+
+    Each begins with the line that the file begins with, its origin. What is torn is passed over.
+    """
     origin = data.split(b"\n", 1)[0]
-    starts = [
-        match.start() for match in re.finditer(b"^" + re.escape(origin) + b"$", data, re.MULTILINE)
-    ]
-    parts = [data[a:b] for a, b in zip(starts, [*starts[1:], len(data)])]  # noqa: B905 - same length
-    return [note for part in parts if (note := parse_note(part.rstrip(b"\n") + b"\n")) is not None]
+    line = re.compile(b"^" + re.escape(origin) + b"$", re.MULTILINE)
+    starts = [match.start() for match in line.finditer(data)]
+    found = []
+    for start, end in zip(starts, [*starts[1:], len(data)]):  # noqa: B905 - 3.9 has no strict
+        match = _WHOLE_NOTE.match(data, start, end)
+        note = parse_note(match[0]) if match else None
+        if note is not None:
+            found.append(note)
+    return found
 
 
 def is_signed(note: Note, key: Key) -> bool:
