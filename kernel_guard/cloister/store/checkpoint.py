@@ -132,5 +132,8 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
             raw = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             raise CheckpointError("a signature is not base64") from None
+        if base64.b64encode(raw).decode() != encoded:
+            # The last character has bits that count for nothing; a change of them is damage, too.
+            raise CheckpointError("a signature is not base64")
         signatures.append((name, raw))
     return body + "\n", signatures
