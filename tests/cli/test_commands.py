@@ -256,6 +256,7 @@ def test_doctor_says_what_holds_and_what_does_not(call, home):
     by_id = {g["id"]: g for g in report["guarantees"]}
     assert report["mode"] == "guard"
     assert list(by_id) == ["sandbox", "network", "home-private", "policy", "record",
+                           "witness", "record-rollback", "record-forgery", "record-backdating",
                            "kernelspec", "lab-extension", "identity", "account"]  # fmt: skip
     assert all(set(g) == {"id", "holds", "why", "fix"} for g in report["guarantees"])
     for name in ("home-private", "policy", "record"):

@@ -1,4 +1,4 @@
-"""``cloister lineage``: read the record; verifying and proving it is in :mod:`.evidence`."""
+"""``cloister lineage``: read the record; verifying and proving it have modules of their own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloister.cli.evidence import export, prove, unknown_execution, verify
+from cloister.cli.export import export, prove, unknown_execution
 from cloister.cli.output import json_option, print_json, print_table, say
+from cloister.cli.verify import verify
 from cloister.cli.workspace import current_home
 from cloister.store.executions import iso_time
 from cloister.store.keys import open_keyring

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _EVERY_S: Final = 60
 _STAMP_EVERY_S: Final = 3600
@@ -84,6 +84,19 @@ def record_from_dict(data: Mapping[str, Any]) -> RecordRules:
         lag_s=data.get("lag_s", 900),
         on_lag=OnLag(data.get("on_lag", "report")),
     )
+
+
+def record_problems(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yields what a schema cannot see in a policy: two witnesses of one name.
+
+    Args:
+        document: A policy of the right shape.
+    """
+    names: set[str] = set()
+    for i, rule in enumerate(document.get("record", {}).get("witnesses", ())):
+        if rule["name"] in names:
+            yield ("record", "witnesses", i, "name"), f"there is another witness {rule['name']}"
+        names.add(rule["name"])
 
 
 def _witness(identifier: str, rule: Mapping[str, Any]) -> WitnessRule:

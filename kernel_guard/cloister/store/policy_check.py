@@ -14,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from cloister.core.providers import provider_problems
+from cloister.core.recordrules import record_problems
 from cloister.store.policy import Problem
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def validate_policy_text(
     found += _not_finite(document, (), positions)
     found += _not_patterns(document, positions)
     if not found:
-        found += [_problem(positions, path, text) for path, text in provider_problems(document)]
+        unseen = [*provider_problems(document), *record_problems(document)]
+        found += [_problem(positions, path, text) for path, text in unseen]
     return document, tuple(sorted(set(found), key=lambda p: (p.line, p.column, p.message)))
 
 
@@ -224,6 +226,11 @@ def _message(error: ValidationError) -> str:  # noqa: C901, PLR0911, PLR0912 - a
         case "anyOf":
             options = [" and ".join(option.get("required", [])) for option in expected]
             return f"{' or '.join(filter(None, options))} is missing"
+        case "oneOf" if all("required" in option for option in expected):
+            return f"must have one of {', '.join(option['required'][0] for option in expected)}"
+        case "dependentRequired":
+            missing = [key for name in value for key in expected.get(name, ()) if key not in value]
+            return f"{', '.join(missing)} is missing"
         case "maxLength":
             return f"must have at most {expected} characters"
         case "minItems" | "minLength":
