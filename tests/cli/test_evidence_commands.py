@@ -62,7 +62,7 @@ def test_a_bundle_goes_out_and_is_verified_in_another_workspace(
     code, told = call("lineage", "export", "--format", "bundle", "-o", "b.zip", "--against", kept)
     assert (code, told) == (0, {"file": "b.zip", "events": 5, "size": 5})  # with its own record
     assert Path("b.zip").stat().st_mode & 0o077 == 0
-    assert call("lineage", "export", "-o", "b.zip")[1]["error"]["code"] == "CLO-INPUT-005"
+    assert call("lineage", "export", "-o", "b.zip")[1]["error"]["code"] == "CLO-EXPORT-002"
 
     monkeypatch.setenv("CLOISTER_HOME", str(tmp_path / "reviewer"))
     code, report = call("lineage", "verify", "b.zip", "--key", key, "--against", kept)
@@ -87,7 +87,7 @@ def test_a_bundle_of_an_execution_or_of_a_time_shows_nothing_else(call, home, ke
                       "--until", "2100-01-01T00:00:00Z", "--execution", "exec-three")  # fmt: skip
     assert (code, told["events"]) == (0, 1)
     code, error = call("lineage", "export", "-o", "none.zip", "--until", "2020-01-01")
-    assert (code, error["error"]["code"]) == (2, "CLO-INPUT-005")
+    assert (code, error["error"]["code"]) == (2, "CLO-EXPORT-001")
     assert not Path("none.zip").exists()
     code, error = call("lineage", "export", "-o", "x.zip", "--execution", "nobody")
     assert (code, error["error"]["code"]) == (2, "CLO-INPUT-002")

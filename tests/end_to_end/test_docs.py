@@ -174,6 +174,7 @@ def _dependencies(extra: str | None) -> set[str]:
         ("[lab]", "lab"),
         ("[dp]", "dp"),
         ("[ray]", "ray"),
+        ("[timestamps]", "timestamps"),
     ],
 )
 def test_every_runtime_dependency_has_its_reason(heading: str, extra: str | None) -> None:

@@ -108,7 +108,7 @@ def export(
         raise click.UsageError("Say where the bundle goes: -o FILE")
     if out.exists():
         raise CloisterError(
-            "There is a file of this name already.", code="CLO-INPUT-005", remedy="Choose another."
+            "There is a file of this name already.", code="CLO-EXPORT-002", remedy="Choose another."
         )
     home = current_home()
     keyring = open_keyring(home)
@@ -132,7 +132,7 @@ def export(
         except OSError as error:
             raise CloisterError(
                 f"The bundle cannot be written ({type(error).__name__}).",
-                code="CLO-INPUT-005",
+                code="CLO-EXPORT-002",
                 remedy="Choose a directory that this account can write, with room in it.",
             ) from error
     if as_json:

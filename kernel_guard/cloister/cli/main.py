@@ -53,7 +53,7 @@ _BAD_INPUT: Final = frozenset(
         "CLO-WITNESS-004",
     }
 )
-_BAD_INPUT_PREFIXES: Final = ("CLO-INPUT-", "CLO-DETECT-", "CLO-CLUSTER-")
+_BAD_INPUT_PREFIXES: Final = ("CLO-INPUT-", "CLO-DETECT-", "CLO-CLUSTER-", "CLO-EXPORT-")
 
 
 class LazyGroup(click.Group):

@@ -109,7 +109,7 @@ def write_bundle(
     head = reader.head()
     if head is None or selection.events == ():
         raise CloisterError(
-            "There are no events to export.", code="CLO-INPUT-005", remedy="Ask for others."
+            "There are no events to export.", code="CLO-EXPORT-001", remedy="Ask for others."
         )
     verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
     events = None if selection.events is None else [n for n in selection.events if n < head.size]
