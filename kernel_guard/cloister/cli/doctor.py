@@ -193,7 +193,9 @@ def ask_witnesses(home: Home, policy: Policy) -> list[Standing]:
     from cloister.store.evidence.witnessing import Witnessing
     from cloister.store.keys import open_keyring
 
-    return Witnessing(home, open_keyring(home), lambda: policy.record).round(is_forced=True)
+    return Witnessing(home, open_keyring(home), lambda: policy.record).round(
+        is_forced=True, waits=True
+    )
 
 
 def _kernelspec() -> Guarantee:

@@ -10,7 +10,7 @@ from cloister.cli.workspace import current_policy
 from cloister.core.errors import CloisterError
 from cloister.core.recordrules import RecordRules, WitnessKind
 from cloister.store.checkpoint import Checkpoint, CheckpointError, Verifier
-from cloister.store.evidence.journal import read_kept
+from cloister.store.evidence.journal import read_kept, read_newest
 from cloister.store.evidence.memory import Memories
 
 if TYPE_CHECKING:
@@ -45,16 +45,14 @@ def kept_by_witnesses(home: Home, verifier: Verifier) -> list[Checkpoint]:
     memories = Memories(home)
     kept: list[Checkpoint] = []
     for rule in named_witnesses(home).witnesses:
-        places = [memories.directory / f"{rule.name}.note"]
-        if rule.kind is WitnessKind.FILE:
-            places = [Path(rule.location)]
-        for path in places:
-            try:
-                kept += read_kept(path, verifier)
-            except FileNotFoundError:
-                continue
-            except (CheckpointError, OSError):
-                note(f"The witness {rule.name} cannot be read; see: cloister witness status")
+        is_file = rule.kind is WitnessKind.FILE
+        path = Path(rule.location) if is_file else memories.directory / f"{rule.name}.note"
+        try:
+            newest = read_newest(path, verifier)  # a whole file, years of it, is for --against
+        except (CheckpointError, OSError):
+            note(f"The witness {rule.name} cannot be read; see: cloister witness status")
+            continue
+        kept += [] if newest is None else [newest[1]]
     return kept
 
 

@@ -48,7 +48,7 @@ def push(*, as_json: bool) -> None:
 
     home = current_home()
     rules = current_policy(home).record
-    found = Witnessing(home, open_keyring(home), lambda: rules).round(is_forced=True)
+    found = Witnessing(home, open_keyring(home), lambda: rules).round(is_forced=True, waits=True)
     _tell(found, as_json=as_json, is_strict=True)
 
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pytest
 from cloister.store.checkpoint import Checkpoint, sign_checkpoint
+from cloister.store.evidence.answers import WitnessUnavailable
 from cloister.store.evidence.cosignature import WitnessKeyError, parse_witness_key
 from cloister.store.evidence.cosigner import Cosigner, CosignerError, create_cosigner
 from cloister.store.evidence.cosigner_server import CosignerServer
-from cloister.store.evidence.exchange import WitnessUnavailable, post
+from cloister.store.evidence.exchange import post
 from cloister.store.evidence.reader import EvidenceReader
 from cloister.store.evidence.record_verifier import cosigned_at, parse_key, parse_note
 from cloister.store.keys import key_id

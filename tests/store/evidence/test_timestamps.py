@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from cloister.core.recordrules import RecordRules, WitnessKind, WitnessRule
 from cloister.store.evidence import record_verifier as alone
+from cloister.store.evidence.answers import WitnessUnavailable
 from cloister.store.evidence.bundle import Selection
-from cloister.store.evidence.exchange import WitnessUnavailable
 from cloister.store.evidence.posture import coverage
 from cloister.store.evidence.standing import State
 from cloister.store.evidence.timestamps import request_stamp, verify_stamp

@@ -16,7 +16,8 @@ from cloister.store.checkpoint import CheckpointError
 from cloister.store.evidence import journal, witnessing
 from cloister.store.evidence import record_verifier as alone
 from cloister.store.evidence.posture import coverage
-from cloister.store.evidence.standing import State
+from cloister.store.evidence.reader import EvidenceReader
+from cloister.store.evidence.standing import State, standings
 from cloister.store.evidence.witnessing import Witnessing, WitnessLate
 from provenlog import Workspace, cosigned_by, kept_in, members
 
@@ -56,7 +57,7 @@ def test_a_file_elsewhere_gets_each_new_checkpoint_and_keeps_the_old_ones(worksp
         assert (standing.state, standing.missing) == (State.CURRENT, 0)
     kept = journal.read_kept(share, workspace.verifier)
     assert [checkpoint.size for checkpoint in kept] == [3, 5]
-    assert share.stat().st_mode & 0o077 == 0
+    assert share.stat().st_mode & 0o033 == 0
 
 
 def test_a_torn_entry_is_passed_over_and_joined_with_nothing(workspace, tmp_path):
@@ -396,3 +397,20 @@ def test_a_log_that_cannot_be_read_is_the_logs_trouble(workspace, tmp_path):
     share.write_text(workspace.checkpoint())
     asks(workspace, rules).round(is_forced=True)
     assert share.read_text() == workspace.checkpoint()
+
+
+def test_a_log_that_grows_while_it_is_looked_at_is_no_conflict(workspace, tmp_path):
+    rules = kept_in(tmp_path / "share")
+    workspace.record(2)
+    asks(workspace, rules).round(is_forced=True)
+
+    class GrowingReader(EvidenceReader):
+        def head(self):
+            found = super().head()
+            workspace.record(1)
+            asks(workspace, rules).round(is_forced=True)
+            return found
+
+    with GrowingReader(workspace.home) as reader:
+        (standing,) = standings(rules, workspace.memories, reader, time.time())
+    assert standing.state is State.CURRENT

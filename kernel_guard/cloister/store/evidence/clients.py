@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from cloister.store.checkpoint import CheckpointError, Verifier
 from cloister.store.evidence import journal
+from cloister.store.evidence.answers import Receipt, WitnessConflict, WitnessUnavailable
 from cloister.store.evidence.cosignature import find_cosignature, parse_witness_key
-from cloister.store.evidence.exchange import WitnessUnavailable, post
+from cloister.store.evidence.exchange import post
 from cloister.store.evidence.timestamps import request_stamp
 
 if TYPE_CHECKING:
@@ -23,26 +24,6 @@ if TYPE_CHECKING:
 
 _CLOCK_SKEW_S: Final = 300
 _ATTEMPTS: Final = 3
-
-
-class WitnessConflict(Exception):
-    """A witness knows another history than the log has; the text says in which way."""
-
-
-class Receipt(NamedTuple):
-    """What a witness gave for a checkpoint.
-
-    Attributes:
-        size: Events that it covers.
-        note: The checkpoint, with the witness's signature line if it signs.
-        time_s: When, by the witness's clock where it has one.
-        token: An RFC 3161 answer.
-    """
-
-    size: int
-    note: str
-    time_s: int
-    token: bytes | None = None
 
 
 def append_to_file(

@@ -11,12 +11,10 @@ import ssl
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from cloister.store.evidence.answers import WitnessUnavailable
+
 TIMEOUT_S: Final = 10.0
 _MOST_ANSWER_BYTES: Final = 65_536
-
-
-class WitnessUnavailable(Exception):
-    """A witness did not do its part; the text says why and holds nothing that it sent."""
 
 
 class Reply(NamedTuple):

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from cloister.store.checkpoint import Checkpoint, CheckpointError, Verifier, verify_checkpoint
 from cloister.store.evidence.record_verifier import parse_notes
-from cloister.store.files import PRIVATE_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_SHARED_FILE: Final = 0o644  # a number and a hash; those who audit have to read it
 _TAIL_BYTES: Final = 65_536
 _MOST_BYTES: Final = 512_000_000
 
@@ -64,7 +64,7 @@ def append(path: Path, note: str) -> None:
         OSError: It cannot be written.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(path, flags, PRIVATE_FILE)
+    descriptor = os.open(path, flags, _SHARED_FILE)
     try:
         length = os.fstat(descriptor).st_size
         is_torn = length > 0 and os.pread(descriptor, 1, length - 1) != b"\n"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloister.core.recordrules import WitnessRule
-    from cloister.store.evidence.clients import Receipt
+    from cloister.store.evidence.answers import Receipt
     from cloister.store.home import Home
 
 

@@ -48,12 +48,11 @@ class EvidenceReader(LineageReader):
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        with self._reading() as connection:
-            row: Any = connection and connection.execute("SELECT note FROM head").fetchone()
-            if row is None:
-                return None
-            checkpoint = parse_checkpoint(row[0])
-            return Head(row[0], checkpoint.size, checkpoint.root) if checkpoint.size else None
+        row = self._first("SELECT note FROM head", {})
+        if row is None:
+            return None
+        checkpoint = parse_checkpoint(row[0])
+        return Head(row[0], checkpoint.size, checkpoint.root) if checkpoint.size else None
 
     def stored(self, first: int, last: int) -> Iterator[StoredEvent]:
         """Yields the events ``first`` to ``last``, both included.
@@ -61,11 +60,11 @@ class EvidenceReader(LineageReader):
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        query = "SELECT seq, header, payload FROM event WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        query = (
+            "SELECT seq, header, payload FROM event WHERE seq BETWEEN :first AND :last ORDER BY seq"
+        )
         while first <= last:
-            span = (first, min(last, first + _PAGE - 1))
-            with self._reading() as connection:
-                rows: Any = connection and connection.execute(query, span).fetchall()
+            rows = self._rows(query, {"first": first, "last": min(last, first + _PAGE - 1)})
             if not rows:
                 raise damaged(_WHAT, "events are missing")
             yield from (StoredEvent(*row) for row in rows)
@@ -77,12 +76,8 @@ class EvidenceReader(LineageReader):
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        with self._reading() as connection:
-            rows: Any = connection and connection.execute(
-                "SELECT seq FROM event WHERE time_us >= ? AND time_us < ? ORDER BY seq",
-                (since_us, until_us),
-            )
-            return [seq for (seq,) in rows or ()]
+        query = "SELECT seq FROM event WHERE time_us >= :since AND time_us < :until ORDER BY seq"
+        return [seq for (seq,) in self._rows(query, {"since": since_us, "until": until_us})]
 
     def time_of(self, seq: int) -> int | None:
         """Returns when an event was recorded, microseconds since 1970; ``None`` if there is none.
@@ -90,12 +85,8 @@ class EvidenceReader(LineageReader):
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        with self._reading() as connection:
-            row = (
-                connection
-                and connection.execute("SELECT time_us FROM event WHERE seq = ?", (seq,)).fetchone()
-            )
-            return row[0] if row else None
+        row = self._first("SELECT time_us FROM event WHERE seq = :seq", {"seq": seq})
+        return None if row is None else row[0]
 
     def root(self, size: int) -> bytes:
         """Returns the root that the log had when it held ``size`` events.
@@ -121,11 +112,19 @@ class EvidenceReader(LineageReader):
         """
         return self._from_nodes(lambda node: sparse_siblings(ranges, size, node))
 
+    def _first(self, query: str, parameters: dict[str, int]) -> Any:
+        with self._reading() as log:
+            return None if log is None else log.execute(query, parameters).fetchone()
+
+    def _rows(self, query: str, parameters: dict[str, int]) -> Sequence[Any]:
+        with self._reading() as log:
+            return () if log is None else log.execute(query, parameters).fetchall()
+
     def _from_nodes(self, compute: Callable[[NodeReader], list[bytes]]) -> list[bytes]:
-        with self._reading() as connection:
-            if connection is None:
+        with self._reading() as log:
+            if log is None:
                 raise damaged(_WHAT, "its database is gone")
             try:
-                return compute(lambda level, index: read_node(connection, level, index))
+                return compute(lambda level, index: read_node(log, level, index))
             except (LookupError, ValueError):
                 raise damaged(_WHAT, "events are missing") from None

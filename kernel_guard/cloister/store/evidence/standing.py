@@ -73,11 +73,12 @@ def standings(
     Raises:
         StoreUnavailable: The log cannot be read.
     """
+    # What they know first: then the log may only be the longer one.
+    known = [(rule, memories.of(rule)) for rule in rules.witnesses]
     head = reader.head()
     size = 0 if head is None else head.size
     found = []
-    for rule in rules.witnesses:
-        memory = memories.of(rule)
+    for rule, memory in known:
         since_us = reader.time_of(memory.size) if memory.size < size else None
         # An event that cannot be read has waited for ever: then nothing vouches for it.
         lag_s = max(0, int(now_s - (since_us or 0) / 1e6)) if memory.size < size else 0

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloister.core.errors import CloisterError
-from cloister.store.evidence.exchange import WitnessUnavailable, post
+from cloister.store.evidence.answers import WitnessUnavailable
+from cloister.store.evidence.exchange import post
 
 if TYPE_CHECKING:
     from pathlib import Path

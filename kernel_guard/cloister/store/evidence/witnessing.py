@@ -22,13 +22,7 @@ from typing import TYPE_CHECKING, Final
 from cloister.core.errors import CloisterError, StoreUnavailable
 from cloister.core.recordrules import OnLag, WitnessKind
 from cloister.store.checkpoint import Verifier
-from cloister.store.evidence.clients import (
-    WitnessConflict,
-    append_to_file,
-    ask_authority,
-    ask_cosigner,
-)
-from cloister.store.evidence.exchange import WitnessUnavailable
+from cloister.store.evidence.answers import WitnessConflict, WitnessUnavailable
 from cloister.store.evidence.memory import Memories
 from cloister.store.evidence.reader import EvidenceReader
 from cloister.store.evidence.standing import Standing, State, standings
@@ -38,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cloister.core.recordrules import RecordRules, WitnessRule
-    from cloister.store.evidence.clients import Receipt
+    from cloister.store.evidence.answers import Receipt
     from cloister.store.evidence.memory import Memory
     from cloister.store.home import Home
     from cloister.store.keys import Keyring
@@ -118,11 +112,12 @@ class Witnessing:
         for standing in self._bad:
             raise _refusal(standing)
 
-    def round(self, *, is_forced: bool = False) -> list[Standing]:
+    def round(self, *, is_forced: bool = False, waits: bool = False) -> list[Standing]:
         """Asks every witness whose turn it is, and returns how all stand.
 
         Args:
             is_forced: Whether it is everybody's turn.
+            waits: Whether to wait while another process asks, or to look on.
 
         Raises:
             StoreUnavailable: The log cannot be read.
@@ -130,7 +125,7 @@ class Witnessing:
         """
         rules, found = self._rules(), []
         if rules.witnesses:
-            with self._turn() as is_ours:
+            with self._turn(waits=waits) as is_ours:
                 for rule in rules.witnesses if is_ours else ():
                     self._visit(rule, is_forced=is_forced)
             found = standings(rules, self._memories, self._reader, self._now_s())
@@ -175,16 +170,19 @@ class Witnessing:
             self._memories.save(rule.name, replace(failed, tried_s=now_s))
 
     def _ask(self, rule: WitnessRule, memory: Memory, now_s: int) -> Receipt:
+        # HTTP and its like cost a guard that has no witnesses a tenth of a second at its start.
+        from cloister.store.evidence import clients
+
         match rule.kind:
             case WitnessKind.FILE:
-                return append_to_file(rule, self._reader, self._verifier, now_s)
+                return clients.append_to_file(rule, self._reader, self._verifier, now_s)
             case WitnessKind.COSIGNER:
-                return ask_cosigner(rule, self._reader, memory.size, now_s)
+                return clients.ask_cosigner(rule, self._reader, memory.size, now_s)
             case WitnessKind.TIMESTAMP:
-                return ask_authority(rule, self._reader)
+                return clients.ask_authority(rule, self._reader)
 
     @contextmanager
-    def _turn(self) -> Iterator[bool]:
+    def _turn(self, *, waits: bool) -> Iterator[bool]:
         """Yields whether this process may ask; another one may be asking already."""
         self._memories.directory.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
         name = self._memories.directory / ".lock"
@@ -192,7 +190,7 @@ class Witnessing:
         try:
             is_ours = False
             with suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
                 is_ours = True
             yield is_ours
         finally:
