@@ -16,8 +16,10 @@ from cloister.cli.workspace import current_home
 from cloister.core.errors import CloisterError
 from cloister.store.checkpoint import Checkpoint, Verifier
 from cloister.store.evidence import record_verifier
+from cloister.store.evidence.continuity import compared
 from cloister.store.evidence.growth import FORMAT as GROWTH
 from cloister.store.evidence.growth import verify_growth
+from cloister.store.evidence.reader import EvidenceReader
 from cloister.store.keys import format_verifier, open_keyring, parse_verifier
 from cloister.store.lineage_verify import VerifyReport, verify_home, verify_log, verify_proof
 
@@ -64,24 +66,41 @@ def verify(
         _tell(report, is_ok=report["ok"], as_json=as_json)
         return
     kept, unknown = kept_in_files(against, verifier)
-    if file is not None and _is_database(file):
-        found = verify_log(file, verifier, kept=kept)
-    elif file is not None:
+    if file is not None and not _is_database(file):
         proof = _read_proof(file)
         if proof.get("format") == GROWTH:
             report = _verify_growth(proof, verifier, kept)
             _tell(report, is_ok=report["ok"], as_json=as_json)
             return
         found = _verify_proofs(proof, verifier)
-    elif key is not None:
-        found = verify_log(current_home().lineage_path, verifier, kept=kept)
     else:
-        home = current_home()
-        kept += kept_by_witnesses(home, verifier)
-        found = verify_home(home, open_keyring(home), kept)
+        found = _verify_record(file, None if key is None else verifier, kept)
     if unknown:
         found = replace(found, ok=False, problems=(*found.problems, *unknown))
     _tell(found.as_dict(), is_ok=found.ok, as_json=as_json)
+
+
+def _verify_record(
+    file: Path | None, verifier: Verifier | None, kept: list[Checkpoint]
+) -> VerifyReport:
+    """Verifies a copy of the database, or the workspace's record, and compares it with others.
+
+    Args:
+        file: The copy, or ``None`` for the workspace's own.
+        verifier: Whose signature counts; the workspace's where it is ``None``.
+        kept: Checkpoints that somebody kept.
+    """
+    if file is not None:
+        with EvidenceReader(file) as reader:
+            return compared(verify_log(file, verifier or _verifier(None)), reader, kept)
+    home = current_home()
+    with EvidenceReader(home) as reader:
+        if verifier is not None:
+            return compared(verify_log(home.lineage_path, verifier), reader, kept)
+        keyring = open_keyring(home)
+        own = Verifier(keyring.key_name, keyring.public_key_bytes)
+        kept = kept + kept_by_witnesses(home, own)  # before the record is read: it may only grow
+        return compared(verify_home(home, keyring), reader, kept)
 
 
 def _verify_bundle(

@@ -23,7 +23,6 @@ from cloister.store.merkle import Frontier, leaf_hash, verify_inclusion
 from cloister.store.witness import read_witness
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from cloister.store.home import Home
@@ -64,28 +63,18 @@ class VerifyReport:
         }
 
 
-def verify_home(home: Home, keyring: Keyring, kept: Sequence[Checkpoint] = ()) -> VerifyReport:
+def verify_home(home: Home, keyring: Keyring) -> VerifyReport:
     """Checks the log of a workspace against its own key and witness.
-
-    Args:
-        home: The workspace.
-        keyring: Its keys.
-        kept: Checkpoints that others kept; the log must contain what they know.
 
     Raises:
         StoreUnavailable: The log cannot be read for a reason that is not damage, such as a lock.
     """
     verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
-    return verify_log(home.lineage_path, verifier, home.witness_path, needs_witness=True, kept=kept)
+    return verify_log(home.lineage_path, verifier, home.witness_path, needs_witness=True)
 
 
 def verify_log(
-    path: Path,
-    verifier: Verifier,
-    witness_path: Path | None = None,
-    *,
-    needs_witness: bool = False,
-    kept: Sequence[Checkpoint] = (),
+    path: Path, verifier: Verifier, witness_path: Path | None = None, *, needs_witness: bool = False
 ) -> VerifyReport:
     """Checks a log.
 
@@ -94,18 +83,16 @@ def verify_log(
         verifier: Whose signature counts.
         witness_path: A checkpoint that was kept elsewhere, if there is one.
         needs_witness: Whether a log with events but without a witness is a problem.
-        kept: Checkpoints that others kept, whose signature was verified.
 
     Raises:
         StoreUnavailable: The log cannot be read for a reason that is not damage, such as a lock.
     """
-    scan = _Scan(verifier, kept)
+    scan = _Scan(verifier)
     # The witness first: the log may only be longer than what was witnessed before it was read.
     witness = _witness_of(witness_path, verifier, scan)
     if not path.exists():
-        known = max((c.size for c in (witness, *kept) if c is not None), default=0)
-        if known:
-            scan.fail(f"the database is gone, while the witness knows {known} events", 0)
+        if witness is not None and witness.size:
+            scan.fail(f"the database is gone, while the witness knows {witness.size} events", 0)
         return scan.report()
     try:
         connection = connect_read_only(path)
@@ -150,13 +137,10 @@ def verify_proof(proof: dict[str, Any], verifier: Verifier) -> Checkpoint:
 class _Scan:
     """One pass; stops at the first event that is wrong, because nothing after it can be judged."""
 
-    def __init__(self, verifier: Verifier, kept: Sequence[Checkpoint] = ()) -> None:
+    def __init__(self, verifier: Verifier) -> None:
         self.frontier = Frontier.empty()
         self.problems: list[str] = []
         self._verifier = verifier
-        self._kept: dict[int, set[bytes]] = {}
-        for checkpoint in kept:
-            self._kept.setdefault(checkpoint.size, set()).add(checkpoint.root)
         self._first_bad: int | None = None
         self._checkpoints = 0
         self._prev: bytes | None = None
@@ -189,7 +173,7 @@ class _Scan:
         self, connection: sqlite3.Connection, notes: dict[int, str], witness: Checkpoint | None
     ) -> bool:
         """Reads all events; returns whether they fit each other and the checkpoints on the way."""
-        stops = set(notes) | self._kept.keys() | ({witness.size} if witness else set())
+        stops = set(notes) | ({witness.size} if witness else set())
         frontier, prev = self.frontier, None
         rows = connection.execute(
             "SELECT seq, time_us, type, execution_id, header, payload, nodes"
@@ -225,9 +209,6 @@ class _Scan:
         if witness and witness.size == size and witness.root != self.frontier.root():
             self.fail(f"the first {size} events differ from what the witness knows", None)
             return False
-        if self._kept.get(size, set()) - {self.frontier.root()}:
-            self.fail(f"the first {size} events differ from a checkpoint that was kept", None)
-            return False
         return True
 
     def _check_note(self, note: str, size: int) -> bool:
@@ -248,9 +229,6 @@ class _Scan:
         size = self.frontier.size
         if witness and witness.size > size:
             self.fail(f"{size} events are left of {witness.size} that the witness knows", size)
-        kept = max(self._kept, default=0)
-        if kept > size:
-            self.fail(f"{size} events are left of {kept} that a kept checkpoint knows", size)
         longest = max(notes, default=0)
         if longest > size:
             self.fail(f"{size} events are left of {longest} that a checkpoint covers", size)

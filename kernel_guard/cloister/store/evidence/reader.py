@@ -6,6 +6,7 @@ size stays true of it, and answers about one size fit each other without a lock.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cloister.store.checkpoint import parse_checkpoint
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cloister.store.merkle import NodeReader
 
 _PAGE: Final = 1000  # rows
+_MOST_NODES: Final = 4096  # remembered at once
 _WHAT: Final = "lineage log"
 
 
@@ -94,7 +96,20 @@ class EvidenceReader(LineageReader):
         Raises:
             StoreUnavailable: The log cannot be read, or tree nodes are missing.
         """
-        return self._from_nodes(lambda node: [root_at(size, node)])[0]
+        return self.roots([size])[0]
+
+    def roots(self, sizes: Sequence[int]) -> list[bytes]:
+        """Returns the root for each of several sizes; sizes near each other share most of the work.
+
+        Raises:
+            StoreUnavailable: The log cannot be read, or tree nodes are missing.
+        """
+
+        def compute(node: NodeReader) -> list[bytes]:
+            remembered = lru_cache(_MOST_NODES)(node)
+            return [root_at(size, remembered) for size in sizes]
+
+        return self._from_nodes(compute)
 
     def consistency(self, old_size: int, size: int) -> list[bytes]:
         """Returns the proof that the log only grew between two sizes (RFC 9162 section 2.1.4.1).
