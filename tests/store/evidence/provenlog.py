@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from cloister.store.evidence.reader import EvidenceReader
 from cloister.store.home import Home, ensure_home
 from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog
+
+NO_EVIDENCE = {"writer", "alembic_version"}  # how appends are told apart; the schema's version
 
 
 class Workspace:
@@ -86,3 +89,16 @@ def packed(parts: dict[str, bytes]) -> bytes:
         for name, content in parts.items():
             archive.writestr(name, content)
     return data.getvalue()
+
+
+def columns(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Every table with its columns, whatever the schema is by now."""
+    tables = [
+        name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    ]
+    return [
+        (table, column)
+        for table in tables
+        if table not in NO_EVIDENCE
+        for _, column, *_ in database.execute(f"PRAGMA table_info({table})")
+    ]

@@ -10,7 +10,7 @@ from cloister.cli.main import run
 from cloister.store.checkpoint import parse_checkpoint
 from cloister.store.evidence.witnessing import Witnessing
 from cloister.store.merkle import Frontier, leaf_hash
-from provenlog import Workspace, cosigned_by, kept_in
+from provenlog import Workspace, columns, cosigned_by, kept_in
 
 PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "what-the-record-proves.md"
 COLUMNS = ("database", "home", "file", "cosigner", "kept")
@@ -142,7 +142,9 @@ def truncate(scene: Scene) -> None:
         for (header,) in rows:
             leaf = leaf_hash(header)
             frontier.append(leaf)
-        database.execute("DELETE FROM event WHERE seq >= ?", (older.size,))
+        for table, column in columns(database):
+            if column == "seq":
+                database.execute(f"DELETE FROM {table} WHERE seq >= ?", (older.size,))
         database.execute(
             "UPDATE head SET size = ?, frontier = ?, last_leaf = ?, note = ?",
             (older.size, frontier.serialize(), leaf, note),
