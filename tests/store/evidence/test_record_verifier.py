@@ -1,9 +1,11 @@
 """The verifier that runs alone: right about signatures and trees, and no byte goes by it."""
 
+import ast
 import hashlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -314,6 +316,34 @@ def test_a_bundle_without_a_proof_from_a_kept_checkpoint_cannot_be_judged_by_it(
         alone.verify_bundle(few, key, kept=kept)
     whole = workspace.export(tmp_path / "whole.zip")
     assert alone.verify_bundle(whole, key, kept=kept)["ok"], "all events are proof enough"
+
+
+def test_a_witness_file_with_years_of_checkpoints_is_compared_in_seconds(workspace, tmp_path):
+    notes = []
+    for i in range(120):
+        workspace.record(1, first=i)
+        notes.append(workspace.checkpoint())
+    workspace.record(1, first=120)
+    bundle = workspace.export(tmp_path / "b.zip")
+    key = alone.parse_key(workspace.key_line)
+    kept = alone.parse_notes("".join(notes).encode()) * 100
+    started = time.monotonic()
+    assert alone.verify_bundle(bundle, key, kept=kept)["ok"]
+    assert time.monotonic() - started < 20, "signing each of 12,000 off would take minutes"
+
+    unsigned = alone.parse_note(
+        notes[50].replace(notes[50].split("\n")[2], "A" * 43 + "=").encode()
+    )
+    report = alone.verify_bundle(bundle, key, kept=[*kept, unsigned])
+    assert "not signed by the key" in report["problems"][0]
+    other = Workspace(tmp_path / "other")
+    other.record(1)
+    foreign = alone.parse_note(other.checkpoint().encode())
+    assert not alone.verify_bundle(bundle, key, kept=[foreign])["ok"]
+
+
+def test_the_program_is_written_for_older_pythons_too():
+    ast.parse(verifier_source(), feature_version=(3, 9))
 
 
 @pytest.mark.parametrize(
