@@ -7,17 +7,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from cloister.core.recordrules import RecordRules, WitnessKind, WitnessRule
 from cloister.store import merkle, receipt_verifier
 from cloister.store.checkpoint import parse_checkpoint
 from cloister.store.evidence import record_verifier as alone
 from cloister.store.evidence.bundle import Selection, verifier_source
+from cloister.store.evidence.cosigner import create_cosigner
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from provenlog import Workspace, members, packed
+from provenlog import Workspace, cosigned_by, members, packed
 
 # RFC 8032 section 7.1: public key, message, signature of tests 1, 2, 3 and SHA(abc).
 RFC_8032 = [
@@ -200,31 +203,65 @@ def made(tmp_path_factory):
     workspace = Workspace(root / "home")
     workspace.record(7)
     kept = workspace.checkpoint()
+    cosigner = create_cosigner(root / "w1", "audit.example.org/w1")
+    cosigner.trust(workspace.verifier)
+    line = cosigner.add_checkpoint(f"old 0\n\n{kept}".encode()).body
+    stamps = workspace.memories.directory / "tsa"
+    stamps.mkdir(parents=True)
+    (stamps.parent / "w1.note").write_text(kept + line)
+    (stamps / "7.note").write_text(kept)
+    (stamps / "7.tsr").write_bytes(b"what an authority answered")
+    rules = cosigned_by("http://127.0.0.1:9", cosigner.verifier_line)
+    stamp = WitnessRule("record.witnesses[1]", "tsa", WitnessKind.TIMESTAMP, "http://127.0.0.1:9")
+    rules = RecordRules((*rules.witnesses, stamp))
     workspace.record(12, first=7)
     older = (parse_checkpoint(kept),)
-    whole = workspace.export(root / "whole.zip", Selection(with_payloads=True, older=older))
-    few = workspace.export(
-        root / "few.zip", Selection(events=(1, 2, 5, 12), with_payloads=True, older=older)
+    chosen = {
+        "whole": Selection(with_payloads=True, older=older),
+        "few": Selection(events=(1, 2, 5, 12), with_payloads=True, older=older),
+    }
+    bundles = {
+        name: workspace.export(root / f"{name}.zip", selection, rules)
+        for name, selection in chosen.items()
+    }
+    trusts = Trusts(
+        alone.parse_key(workspace.key_line),
+        [alone.parse_key(cosigner.verifier_line)],
+        [alone.parse_note(kept.encode())],
     )
-    key = alone.parse_key(workspace.key_line)
-    return root, key, alone.parse_note(kept.encode()), {"whole": whole, "few": few}
+    return root, trusts, bundles
 
 
-def holds(root, key, parts, kept=()):
+class Trusts(NamedTuple):
+    """What a reviewer has beside the bundle."""
+
+    key: alone.Key
+    cosigners: list
+    kept: list
+
+
+def judged(path, trusts):
+    """What the verifier says to this reviewer."""
+    return alone.verify_bundle(path, trusts.key, cosigners=trusts.cosigners, kept=trusts.kept)
+
+
+def holds(root, trusts, parts):
     """Whether a bundle of these members is accepted; a refusal to judge is no acceptance."""
     changed = root / "changed.zip"
     changed.write_bytes(packed(parts))
     try:
-        return alone.verify_bundle(changed, key, kept=list(kept))["ok"]
+        return judged(changed, trusts)["ok"]
     except alone.CannotTell:
         return False
 
 
 @pytest.mark.parametrize("which", ["whole", "few"])
 def test_bundles_hold_as_they_were_written(made, which):
-    root, key, kept, bundles = made
-    assert alone.verify_bundle(bundles[which], key, kept=[kept])["ok"]
-    assert holds(root, key, members(bundles[which]), [kept])
+    root, trusts, bundles = made
+    report = judged(bundles[which], trusts)
+    assert report["ok"], report["problems"]
+    assert [x["size"] for x in (*report["cosigned"], *report["stamped"])] == [7, 7]
+    assert holds(root, trusts, members(bundles[which]))
 
 
 @pytest.mark.parametrize("which", ["whole", "few"])
@@ -235,29 +272,29 @@ def test_bundles_hold_as_they_were_written(made, which):
 )
 @given(st.data())
 def test_any_flipped_bit_of_any_member_is_seen(made, which, data):
-    root, key, kept, bundles = made
+    root, trusts, bundles = made
     parts = members(bundles[which])
     name = data.draw(st.sampled_from(sorted(parts)), "member")
     content = bytearray(parts[name])
     place = data.draw(st.integers(0, len(content) - 1), "byte")
     content[place] ^= 1 << data.draw(st.integers(0, 7), "bit")
-    assert not holds(root, key, {**parts, name: bytes(content)}, [kept])
+    assert not holds(root, trusts, {**parts, name: bytes(content)})
 
 
 @pytest.mark.parametrize("which", ["whole", "few"])
 def test_any_missing_or_foreign_member_is_seen(made, which):
-    root, key, kept, bundles = made
+    root, trusts, bundles = made
     parts = members(bundles[which])
     for name in parts:
         rest = {other: content for other, content in parts.items() if other != name}
-        assert not holds(root, key, rest, [kept]), name
+        assert not holds(root, trusts, rest), name
     for name in ("surprise", "../../etc/passwd", "witnesses/x.note", "timestamps/3.tsr"):
-        assert not holds(root, key, {**parts, name: b"x"}, [kept]), name
+        assert not holds(root, trusts, {**parts, name: b"x"}), name
 
 
 @pytest.mark.parametrize("which", ["whole", "few"])
 def test_events_dropped_moved_added_or_repeated_are_seen(made, which):
-    root, key, kept, bundles = made
+    root, trusts, bundles = made
     parts = members(bundles[which])
     lines = parts["events.jsonl"].splitlines(keepends=True)
     for changed in (
@@ -269,17 +306,17 @@ def test_events_dropped_moved_added_or_repeated_are_seen(made, which):
         [],
     ):
         forged = {**parts, "events.jsonl": b"".join(changed)}
-        assert not holds(root, key, forged, [kept])
+        assert not holds(root, trusts, forged)
         manifest = json.loads(parts["manifest.json"])
         manifest["events"] = len(changed)
         manifest["ranges"] = [[0, len(changed) - 1]] if changed else []
         manifest["size"] = max(len(changed), 1)
         text = json.dumps(manifest, sort_keys=True, separators=(",", ":")) + "\n"
-        assert not holds(root, key, {**forged, "manifest.json": text.encode()}, [kept])
+        assert not holds(root, trusts, {**forged, "manifest.json": text.encode()})
 
 
 def test_a_payload_of_another_event_is_seen(made):
-    root, key, _, bundles = made
+    root, trusts, bundles = made
     parts = members(bundles["whole"])
     first, second, *rest = [json.loads(x) for x in parts["payloads.jsonl"].splitlines()]
     first["sealed"], second["sealed"] = second["sealed"], first["sealed"]
@@ -290,17 +327,17 @@ def test_a_payload_of_another_event_is_seen(made):
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":")) + "\n"
     forged = {**parts, "payloads.jsonl": swapped, "manifest.json": text.encode()}
     (root / "changed.zip").write_bytes(packed(forged))
-    report = alone.verify_bundle(root / "changed.zip", key)
+    report = judged(root / "changed.zip", trusts)
     assert report["first_bad"] == first["seq"]
     assert "another payload" in report["problems"][0]
 
 
 def test_a_first_bad_event_is_named(made):
-    root, key, _, bundles = made
+    root, trusts, bundles = made
     parts = members(bundles["whole"])
     changed = parts["events.jsonl"].replace(b'"exec-0004"', b'"exec-9999"')
     (root / "changed.zip").write_bytes(packed({**parts, "events.jsonl": changed}))
-    report = alone.verify_bundle(root / "changed.zip", key)
+    report = judged(root / "changed.zip", trusts)
     assert (report["ok"], report["first_bad"]) == (False, 5), "the next one does not follow it"
 
 
