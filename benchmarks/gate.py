@@ -4,7 +4,8 @@
     .venv/bin/python benchmarks/gate.py --json     # one JSON document
 
 Each cell sends one output many times; a client receives them all. The two kernels take turns. The
-guarded one has an index of 200,000 values, as a workspace with data has. See
+guarded one has an index of 200,000 values, as a workspace with data has. Besides what a client
+waits, it says what the guard's processes compute, which other load on a machine changes little. See
 ``benchmarks/README.md``.
 
 Exit status: 0 every aim is held, 1 one is not, 2 a kernel did not start or answer.
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from overhead import Kernel, KernelFailedError, Samples, running
+from overhead import Kernel, KernelFailedError, Samples, guard_cpu_s, running
 
 ROUNDS: Final = 5
 INDEXED: Final = 100_000
@@ -61,6 +62,7 @@ class Kind:
         count: How often a cell sends it.
         most_added_ms: The aim for what the gate adds to one, or ``None``.
         most_ratio: The aim for guarded over plain, or ``None``.
+        cpu_s: What the guard computed for one, in seconds.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Kind:
     most_ratio: float | None = None
     plain_s: list[float] = field(default_factory=list)
     guarded_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
 
     def cell(self) -> str:
         """Returns the code that sends it ``count`` times."""
@@ -79,6 +82,11 @@ class Kind:
     def added_ms(self) -> float:
         """What the gate adds to one output, in milliseconds, by medians."""
         return (statistics.median(self.guarded_s) - statistics.median(self.plain_s)) * 1e3
+
+    @property
+    def cpu_ms(self) -> float:
+        """What the guard computes for one output, in milliseconds, by its median."""
+        return statistics.median(self.cpu_s) * 1e3
 
     @property
     def ratio(self) -> float:
@@ -117,7 +125,9 @@ def measure(plain: Kernel, guarded: Kernel, measured: list[Kind]) -> None:
     for _ in range(ROUNDS):
         for kind in measured:
             kind.plain_s.append(plain.execute(kind.cell()) / kind.count)
+            before = guard_cpu_s(guarded)
             kind.guarded_s.append(guarded.execute(kind.cell()) / kind.count)
+            kind.cpu_s.append((guard_cpu_s(guarded) - before) / kind.count)
 
 
 def fill_catalogue(directory: Path) -> None:
@@ -141,14 +151,15 @@ def fill_catalogue(directory: Path) -> None:
 
 def table(measured: list[Kind]) -> str:
     """Returns the result for people."""
-    lines = [f"{'output':<26}{'plain ms':>10}{'guarded ms':>12}{'added ms':>10}{'ratio':>8}  held"]
+    head = f"{'output':<26}{'plain ms':>10}{'guarded ms':>12}{'added ms':>10}{'ratio':>8}"
+    lines = [f"{head}{'CPU ms':>9}{'msg/s':>8}  held"]
     for kind in measured:
         plain, guarded = (statistics.median(s) * 1e3 for s in (kind.plain_s, kind.guarded_s))
         has_aim = kind.most_added_ms is not None or kind.most_ratio is not None
         held = ("yes" if kind.is_held else "NO") if has_aim else ""
         lines.append(
             f"{kind.name:<26}{plain:>10.3f}{guarded:>12.3f}{kind.added_ms:>10.3f}"
-            f"{kind.ratio:>8.2f}  {held}"
+            f"{kind.ratio:>8.2f}{kind.cpu_ms:>9.3f}{1e3 / guarded:>8.0f}  {held}"
         )
     return "\n".join(lines)
 
@@ -170,7 +181,13 @@ def main() -> int:
             return 2
     if arguments.json:
         document = [
-            {"name": k.name, "added_ms": k.added_ms, "ratio": k.ratio, "held": k.is_held}
+            {
+                "name": k.name,
+                "added_ms": k.added_ms,
+                "ratio": k.ratio,
+                "cpu_ms": k.cpu_ms,
+                "held": k.is_held,
+            }
             for k in measured
         ]
         print(json.dumps(document))
