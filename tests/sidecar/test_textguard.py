@@ -157,3 +157,22 @@ def test_masks_a_number_in_several_leaves_of_json():
 )
 def test_leaves_leaves_that_make_no_value_alone(document):
     assert make_guard(indexed={"PERSON": NAMES}).mask_json(document, Tally()) == document
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"{SSN[:6]}X\b{SSN[6:]}", f"xxx{SSN[3:]}\r{SSN[:3]}"],
+    ids=["backspace", "carriage return"],
+)
+def test_a_screen_does_not_put_a_value_together(text):
+    assert mask(text, indexed={"US_SSN": [SSN]}).startswith("US_SSN~")
+
+
+def test_a_terminal_does_not_put_a_value_together():
+    """No cursor goes back to write over what stands there."""
+    assert mask(f"xxx{SSN[3:]}\x1b[11D{SSN[:3]}") == f"xxx{SSN[3:]}{SSN[:3]}"
+
+
+def test_movements_that_progress_bars_make_stay():
+    text = "\x1b[2K\r 45%|####    |\x1b[A\x1b[1m done\x1b[0m"
+    assert mask(text) == text

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 _DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\u00ad")
 _PIECE_CHARS = 512
 _FOREIGN = re.compile(r"[^\x00-\x7f]+")
-_CONTROLS = r"\x00-\x08\x0e-\x1a\x1c-\x1f\x7f"
-_CONTROL = bytes((*range(9), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F))
+#: Without the backspace: a screen takes the character before it away (``overwritten.py``).
+_CONTROLS = r"\x00-\x07\x0e-\x1a\x1c-\x1f\x7f"
+_CONTROL = bytes((*range(8), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F))
 _WIDTHLESS = re.compile(
     rf"[{_CONTROLS}"
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"

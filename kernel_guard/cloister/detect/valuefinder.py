@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from cloister.core.masks import REDACTED_WHOLE
 from cloister.core.policy import Treatment
 from cloister.detect.decoded import decode
+from cloister.detect.folding import without_invisible
 from cloister.detect.mask import mask_text
 from cloister.detect.masking.cells import mask_in_text
 from cloister.detect.recognizers import Recognizers
@@ -50,6 +51,15 @@ class ValueFinder:
         """Returns the spans that the policy does not show, in order and without overlaps."""
         if "\x1b" in text:
             return self._find_coloured(text)
+        seen, offsets = without_invisible(text)
+        spans = self._find_visible(seen)
+        if offsets is None:
+            return spans
+        return [
+            Span(offsets[s.start], offsets[s.end - 1] + 1, s.entity_type, s.score) for s in spans
+        ]
+
+    def _find_visible(self, text: str) -> list[Span]:
         recognizers = Recognizers.of(self.policy)
         search = partial(find_spans, recognizers=recognizers)
         decoded = decode(text)

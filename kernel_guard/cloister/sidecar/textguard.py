@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Json: TypeAlias = "None | bool | int | float | str | list[Any] | dict[str, Any]"
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_MOVES_IN_LINE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[CDGHPXade`fsu@]|[78DEM])")
 _ASCII_ONLY = bytes(range(128)) + b" " * 128
 _MIN_NUMBER_DIGITS = 9
 _LEAST_TELLING = 1e5
@@ -237,7 +238,13 @@ class TextGuard:
         return "".join(out)
 
     def _clean_escape(self, escape: str, tally: Tally) -> str:
-        """Returns an escape sequence, or nothing if it carries text that is masked: a link can."""
+        """Returns an escape sequence, or nothing if it is no harmless one.
+
+        One that moves the cursor within a line lets a terminal put a value together, which no
+        notebook does; one that carries text, such as a link, may carry a value.
+        """
+        if _MOVES_IN_LINE.fullmatch(escape):
+            return ""
         spans = self.find(escape[1:]) if escape.startswith("\x1b]") else []
         for span in spans:
             tally.add(span.entity_type)

@@ -78,6 +78,7 @@ ON_DEMAND: Final[dict[str, Callable[[str], str]]] = {
     "digit_words": lambda v: " ".join(_DIGIT_WORDS[int(c)] for c in v if c.isdigit()),
     "mail_words": lambda v: v.replace("@", " at ").replace(".", " dot "),
     "overwritten": lambda v: v[3:] + v[:3],  # the beginning is written over what stands before
+    "backspaced": lambda v: f"{v[:6]}X{v[6:]}",
     "lengths": lambda v: "@".join("i" * ord(c) for c in v),
     "capitals_only": lambda v: "".join(c for c in v if c.isupper()),
 }
