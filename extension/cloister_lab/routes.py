@@ -16,6 +16,7 @@ from cloister_lab.handlers import (
     StatusHandler,
     VerifyHandler,
 )
+from cloister_lab.witnesses import keep_witnesses
 from cloister_lab.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ ROUTES: Final[tuple[tuple[str, type[CloisterHandler]], ...]] = (
 
 
 def load_extension(serverapp: ServerApp) -> None:
-    """Makes the default home, restricts pages and adds the routes to a running server.
+    """Makes the default home, restricts pages, asks witnesses and adds the routes to a server.
 
     A home or policy that is not usable does not stop the server; ``status`` says what is wrong.
     """
@@ -40,7 +41,9 @@ def load_extension(serverapp: ServerApp) -> None:
     workspace.prepare()
     if not restrict_pages(serverapp.web_app.settings):
         serverapp.log.warning("Cloister: the server's own %s stays in force", HEADER)
-    guard_files(serverapp, locate_home(os.environ), os.environ)
+    home = locate_home(os.environ)
+    guard_files(serverapp, home, os.environ)
+    keep_witnesses(home)
     base_url = serverapp.web_app.settings["base_url"]
     serverapp.web_app.add_handlers(
         ".*$",
