@@ -94,6 +94,7 @@ def test_a_bundle_of_an_execution_or_of_a_time_shows_nothing_else(call, home, ke
 
 
 def test_an_export_is_on_record(call, home, kept):
+    assert call("lineage", "export")[1]["file"] == "record.zip"
     call("lineage", "export", "-o", "b.zip", "--execution", "exec-two", "--payloads")
     from cloister.store.lineage_reader import LineageReader
 

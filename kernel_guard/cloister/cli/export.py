@@ -72,7 +72,14 @@ def prove(identifier: str | None, *, since: Path | None, as_json: bool) -> None:
     show_default=True,
     help="bundle: a zip file that a reviewer verifies without Cloister.",
 )
-@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("record.zip"),
+    show_default=True,
+    help="The file; it must not exist yet.",
+)
 @click.option("--execution", multiple=True, metavar="ID", help="Only the events of this execution.")
 @click.option("--since", type=_TIME, help="Only events from this time on, UTC.")
 @click.option("--until", type=_TIME, help="Only events before this time, UTC.")
@@ -88,7 +95,7 @@ def prove(identifier: str | None, *, since: Path | None, as_json: bool) -> None:
 def export(
     *,
     kind: str,
-    out: Path | None,
+    out: Path,
     execution: tuple[str, ...],
     since: datetime | None,
     until: datetime | None,
@@ -104,8 +111,6 @@ def export(
     if verifier:
         click.echo(verifier_source(), nl=False)
         return
-    if out is None:
-        raise click.UsageError("Say where the bundle goes: -o FILE")
     if out.exists():
         raise CloisterError(
             "There is a file of this name already.", code="CLO-EXPORT-002", remedy="Choose another."
