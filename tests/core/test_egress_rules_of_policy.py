@@ -113,7 +113,7 @@ def test_a_kernel_may_carry_so_much_and_no_more(rule: dict, highest: Level) -> N
     assert allowed == [level for level in Level if level <= highest]
 
 
-@pytest.mark.parametrize("said", [{"methods": ["GET"]}, {"paths": ["/x"]}, {"provider": "p"}])
+@pytest.mark.parametrize("said", [{"methods": ["GET"]}, {"paths": ["/x"]}])
 def test_what_needs_a_look_inside_opens_the_connection(said: dict) -> None:
     rule = make_policy({"host": "api.test", "inspect": False, **said}).egress[0]
     assert rule.inspect

@@ -30,6 +30,7 @@ from cloister.sidecar.bounds import Bounds
 from cloister.sidecar.highwater import HighWater
 from cloister.sidecar.proxy.authority import Authority, HostContexts
 from cloister.sidecar.proxy.decider import Decider, Kernel
+from cloister.sidecar.proxy.filters import Leaving
 from cloister.sidecar.proxy.process import ProxyProcess
 from cloister.sidecar.proxy.refusal import Refusal
 from cloister.sidecar.textguard import TextGuard
@@ -659,8 +660,17 @@ def test_a_filter_that_fails_lets_nothing_through(rig: Rig, site, monkeypatch) -
     assert site.seen == []
 
 
+ACME = {"providers": [{"name": "acme", "hosts": ["localhost"]}]}
+
+
 def test_a_provider_without_a_filter_is_refused(rig: Rig, site) -> None:
-    rig.allow({**rig.here, "provider": "acme"})
+    rig.allow(rig.here, **ACME)
+    assert rig.send(site.url, b"words").headers["X-Cloister-Code"] == "CLO-EGRESS-014"
+    assert site.seen == []
+
+
+def test_what_goes_to_a_provider_is_always_opened(rig: Rig, site) -> None:
+    rig.allow({**rig.here, "inspect": False}, **ACME)
     assert rig.send(site.url, b"words").headers["X-Cloister-Code"] == "CLO-EGRESS-014"
     assert site.seen == []
 
@@ -674,29 +684,30 @@ def test_a_filter_rewrites_both_ways(rig: Rig, site) -> None:
             return b"!"
 
     class Shout:
-        def request(self, exchange, body: bytes) -> bytes:
+        def request(self, exchange, body: bytes) -> Leaving:
             assert exchange.method == "POST"
-            return body + b" and more"
+            return Leaving(body + b" and more", notes=(("Said", "loudly"),))
 
         def response(self, exchange):
             assert exchange.reply.status == 200
             return Stream()
 
-    rig.decider._filters = lambda _rule: Shout()
-    rig.allow({**rig.here, "provider": "acme"})
+    rig.decider._filters = lambda _exchange, _on_found: Shout()
+    rig.allow(rig.here, **ACME)
     answer = rig.send(site.url, packed(b"words"), headers={"Content-Encoding": "gzip"})
     assert answer.content == b"WORDS AND MORE!"
+    assert answer.headers["X-Cloister-Said"] == "loudly"
     assert "Content-Encoding" not in site.seen[0][2]
     assert site.seen[0][2]["Accept-Encoding"] == "identity"
 
 
 def test_a_filter_may_refuse(rig: Rig, site) -> None:
     class Never:
-        def request(self, exchange, body: bytes) -> bytes:
+        def request(self, exchange, body: bytes) -> Leaving:
             raise Refusal(403, "Not today.", code="CLO-EGRESS-001", rule="mine", remedy="Wait.")
 
-    rig.decider._filters = lambda _rule: Never()
-    rig.allow({**rig.here, "provider": "acme"})
+    rig.decider._filters = lambda _exchange, _on_found: Never()
+    rig.allow(rig.here, **ACME)
     answer = rig.send(site.url, b"words")
     assert (answer.status_code, answer.headers["X-Cloister-Rule"]) == (403, "mine")
 

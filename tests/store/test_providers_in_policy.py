@@ -1,4 +1,4 @@
-"""What a schema cannot see in ``providers``: names, dates, rules that name nobody."""
+"""What a schema cannot see in ``providers``: names, dates, addresses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ providers:
     retention_days: 30
 egress:
   allow:
-    - {host: api.example.com, provider: cloud}
+    - {host: api.example.com}
 """
 
 
@@ -42,7 +42,26 @@ def test_a_date_needs_no_quotes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "path", "said"),
     [
-        ("provider: cloud", "provider: clowd", "egress.allow[0].provider", "no provider clowd"),
+        ("{host: api.example.com}", "{host: x, provider: y}", "egress.allow[0].provider", ""),
+        (
+            "region: eu",
+            "ports: [443]\n  - name: b\n    hosts: [API.example.com]",
+            "providers[1].hosts",
+            "cloud has one of these",
+        ),
+        ("region: eu", "url: http://api.example.com:80", "providers[0].url", "local"),
+        (
+            "region: eu",
+            "local: true\n    url: http://b.example.com:8000",
+            "providers[0].url",
+            "no host of this provider",
+        ),
+        (
+            "region: eu",
+            "local: true\n    ports: [8001]\n    url: http://api.example.com:8000",
+            "providers[0].url",
+            "no port of this provider",
+        ),
         ("2027-03-31", '"2027-02-31"', "providers[0].contract_until", "no date"),
         ("2027-03-31", "soon", "providers[0].contract_until", ""),
         (

@@ -79,8 +79,6 @@ class EgressRule:
         inspect: Whether TLS is opened and bodies are scanned; else the tunnel stays closed.
         found: What happens to a request in which sensitive values were found.
         quota: What one user may send, or ``None`` for no limit.
-        provider: Name of the provider (policy section ``providers``) whose filter the bodies pass,
-            or ``None``.
     """
 
     id: str
@@ -94,7 +92,6 @@ class EgressRule:
     inspect: bool = True
     found: Found = Found.BLOCK
     quota: Quota | None = None
-    provider: str | None = None
 
     def matches(self, host: str, port: int) -> bool:
         """Returns whether this rule covers ``host`` (any case, no trailing dot needed)."""
@@ -159,9 +156,9 @@ def egress_limits_from_dict(section: Mapping[str, Any]) -> EgressLimits:
 
 def _rule(rule_id: str, entry: Mapping[str, Any]) -> EgressRule:
     methods = frozenset(m.upper() for m in entry.get("methods", ()))
-    paths, provider = tuple(entry.get("paths", ())), entry.get("provider")
+    paths = tuple(entry.get("paths", ()))
     # What a rule says about requests can be kept only where the proxy sees requests.
-    inspect = entry.get("inspect", True) or bool(methods or paths or provider)
+    inspect = entry.get("inspect", True) or bool(methods or paths)
     default_level = Level.RESTRICTED if inspect else Level.INTERNAL
     level, quota = entry.get("level"), entry.get("quota")
     return EgressRule(
@@ -178,7 +175,6 @@ def _rule(rule_id: str, entry: Mapping[str, Any]) -> EgressRule:
         quota=None
         if quota is None
         else Quota(quota.get("requests"), quota.get("bytes"), Window(quota.get("per", "day"))),
-        provider=provider,
     )
 
 

@@ -107,6 +107,7 @@ class RevealDenied(CloisterError):
 
 _BY_CODE_PREFIX: dict[str, type[CloisterError]] = {
     "CLO-EGRESS": EgressDenied,
+    "CLO-LLM": EgressDenied,
     "CLO-POLICY": PolicyInvalid,
     "CLO-STORE": StoreUnavailable,
     "CLO-SANDBOX": SandboxUnavailable,

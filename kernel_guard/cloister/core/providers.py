@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from cloister.core.labels import Level
 
@@ -60,6 +61,21 @@ class Enrichment:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a local provider listens.
+
+    Attributes:
+        host: Lower-case name or address.
+        port: TCP port.
+        tls: Whether it speaks TLS.
+    """
+
+    host: str
+    port: int
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One service.
 
@@ -67,6 +83,7 @@ class Provider:
         id: Rule id, ``providers.house``.
         name: Its name.
         hosts: Host names, ``*.example.org`` or addresses, lower case.
+        ports: Its TCP ports; empty for all.
         style: How its requests and answers are read.
         local: Whether it runs on premises that the workspace's owner controls.
         region: Where it keeps data, in the words of ``regions``.
@@ -75,6 +92,8 @@ class Provider:
         redact: Whether values become tokens on the way there.
         retention_days: For how long it keeps what it got, by contract; for the record.
         enrichment: What it gets of which dataset, ``None`` for a language model.
+        origin: Where the proxy sends on to it what another provider may not get; ``None`` for not.
+        model: The model that requests which are sent on are for; ``None`` leaves what they say.
     """
 
     id: str
@@ -88,9 +107,14 @@ class Provider:
     redact: bool = True
     retention_days: int | None = None
     enrichment: Enrichment | None = None
+    ports: tuple[int, ...] = ()
+    origin: Origin | None = None
+    model: str | None = None
 
-    def has_host(self, host: str) -> bool:
+    def has_host(self, host: str, port: int | None = None) -> bool:
         """Returns whether a host, lower-case name or canonical address, is this provider's."""
+        if port is not None and self.ports and port not in self.ports:
+            return False
         return any(fnmatchcase(host, pattern) for pattern in self.hosts)
 
     @property
@@ -99,9 +123,9 @@ class Provider:
         return self.level.redacted if self.redact else self.level.plain
 
 
-def provider_of(providers: Sequence[Provider], host: str) -> Provider | None:
-    """Returns the first provider that a host belongs to."""
-    return next((p for p in providers if p.has_host(host)), None)
+def provider_of(providers: Sequence[Provider], host: str, port: int) -> Provider | None:
+    """Returns the first provider that a host and its port belong to."""
+    return next((p for p in providers if p.has_host(host, port)), None)
 
 
 def providers_from_list(entries: Sequence[Mapping[str, Any]]) -> tuple[Provider, ...]:
@@ -128,7 +152,17 @@ def _provider(entry: Mapping[str, Any]) -> Provider:
         redact=entry.get("redact", True),
         retention_days=entry.get("retention_days"),
         enrichment=None if enrichment is None else _enrichment(enrichment),
+        ports=tuple(entry.get("ports", ())),
+        origin=_origin(entry["url"]) if "url" in entry else None,
+        model=entry.get("model"),
     )
+
+
+def _origin(url: str) -> Origin:
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    host = (parts.hostname or "").rstrip(".")
+    return Origin(host, parts.port or (443 if tls else 80), tls)
 
 
 def _enrichment(entry: Mapping[str, Any]) -> Enrichment:
@@ -154,11 +188,36 @@ def provider_problems(
         if entry["name"] in names:
             yield ("providers", i, "name"), f"there is another provider {entry['name']}"
         names.add(entry["name"])
+        for before in document["providers"][:i]:
+            if _share_a_host(before, entry):
+                yield ("providers", i, "hosts"), f"{before['name']} has one of these hosts already"
         try:
             dt.date.fromisoformat(entry.get("contract_until", "2000-01-01"))
         except ValueError:
             yield ("providers", i, "contract_until"), "is no date; write it as 2027-03-31"
-    for i, rule in enumerate(document.get("egress", {}).get("allow", ())):
-        if "provider" in rule and rule["provider"] not in names:
-            message = f"there is no provider {rule['provider']} under providers"
-            yield ("egress", "allow", i, "provider"), message
+        if "url" in entry:
+            yield from ((("providers", i, "url"), problem) for problem in _problems_of_url(entry))
+
+
+def _share_a_host(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the same host is stated for both, so that only the first would ever be asked."""
+    hosts, ports = (
+        [{str(value).lower().rstrip(".") for value in entry.get(key, ())} for entry in (one, other)]
+        for key in ("hosts", "ports")
+    )
+    return bool(hosts[0] & hosts[1]) and (not all(ports) or bool(ports[0] & ports[1]))
+
+
+def _problems_of_url(entry: Mapping[str, Any]) -> Iterator[str]:
+    if not entry.get("local", False):
+        yield "is for local providers: only to these are requests sent on"
+        return
+    try:
+        origin = _origin(entry["url"])
+    except ValueError:
+        yield "has no port that exists"
+        return
+    if not any(fnmatchcase(origin.host, host.lower().rstrip(".")) for host in entry["hosts"]):
+        yield "is at no host of this provider; write it as one of hosts"
+    elif entry.get("ports") and origin.port not in entry["ports"]:
+        yield "is at no port of this provider"

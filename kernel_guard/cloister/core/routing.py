@@ -50,7 +50,8 @@ def route(
 
     Returns:
         The provider that was asked for, where its contract, its region and the level allow it. For
-        data above what it may get, the first local provider that may. Else nobody.
+        data above what it may get, the first local provider that may, one of its style before
+        others. Else nobody.
     """
     if policy.mode is Mode.ENCLAVE:
         reason = "The policy makes this workspace an enclave, which nothing leaves"
@@ -105,8 +106,10 @@ def _guarded(
         return Route(provider, Decision(Effect.ALLOW, provider.id, reason))
     rule = f"{provider.id}.level.{'redacted' if provider.redact else 'plain'}"
     why = f"{provider.name} may get nothing above {provider.takes}, and this is {level} data"
-    for other in providers:
-        is_able = other.local and other.enrichment is None and level <= other.takes
+    # A vendor's records mean nothing to a language model, in the house or not.
+    able = [] if provider.enrichment is not None else [p for p in providers if p.local]
+    for other in sorted(able, key=lambda p: p.style is not provider.style):
+        is_able = other.enrichment is None and level <= other.takes
         if is_able and lapse(policy, other, today) is None:
             reason = f"{why}; it goes to {other.name}, which is local"
             return Route(other, Decision(Effect.ALLOW, rule, reason))

@@ -2,8 +2,9 @@
 
 There is no network in the sandbox but the proxy, so these hooks prevent nothing: without them a
 refused connection is ``Network is unreachable``. With them ``socket``, ``urllib``, ``requests``,
-``urllib3``, ``httpx`` and ``aiohttp`` raise :class:`~cloister.core.errors.EgressDenied` with the
-rule and the remedy. It is no ``OSError``, so libraries neither retry it nor wrap it.
+``urllib3``, ``httpx`` (which the clients of language models use) and ``aiohttp`` raise
+:class:`~cloister.core.errors.EgressDenied` with the rule and the remedy. It is no ``OSError``, so
+libraries neither retry it nor wrap it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 import socket
 import sys
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -41,7 +43,8 @@ def install() -> None:
 
     sys.addaudithook(_audit)
     when_imported("http.client", _install_http_client)
-    when_imported("httpcore", _install_httpcore)
+    for name in ("httpcore", "httpcore2"):  # of httpx and httpx2
+        when_imported(name, _install_httpcore)
     when_imported("aiohttp", _install_aiohttp)
 
 
@@ -181,9 +184,10 @@ def _install_http_client(module: ModuleType) -> None:
     patch(module.HTTPResponse, "_read_status", wrap_status)
 
 
-def _install_httpcore(_module: ModuleType) -> None:
-    from httpcore._async.http11 import AsyncHTTP11Connection
-    from httpcore._sync.http11 import HTTP11Connection
+def _install_httpcore(module: ModuleType) -> None:
+    def connection(kind: str, name: str) -> type:
+        found: type = getattr(import_module(f"{module.__name__}.{kind}.http11"), name)
+        return found
 
     def check(event: Any) -> Any:
         _version, status, _reason, headers, *_rest = event
@@ -208,8 +212,8 @@ def _install_httpcore(_module: ModuleType) -> None:
 
         return receive
 
-    patch(HTTP11Connection, "_receive_response_headers", wrap_sync)
-    patch(AsyncHTTP11Connection, "_receive_response_headers", wrap_async)
+    patch(connection("_sync", "HTTP11Connection"), "_receive_response_headers", wrap_sync)
+    patch(connection("_async", "AsyncHTTP11Connection"), "_receive_response_headers", wrap_async)
 
 
 def _install_aiohttp(_module: ModuleType) -> None:

@@ -271,6 +271,14 @@ class Recorder:
         kind = "egress.allowed" if is_allowed else "egress.denied"
         self.append(kind, {"execution_id": execution.id if execution else None, **fact})
 
+    def provider(self, record_type: str, fact: dict[str, Json]) -> None:
+        """Records what happened with a call to a provider, with the execution that it belongs to.
+
+        Raises:
+            StoreUnavailable: The log cannot take it; then nothing must leave.
+        """
+        self.append(record_type, {"execution_id": self.active_id(), **fact})
+
     def reveal(self, fact: dict[str, Json], tokens: Sequence[str]) -> None:
         """Records that tokens were to be undone, allowed or denied; the tokens as payload.
 

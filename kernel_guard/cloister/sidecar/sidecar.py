@@ -23,6 +23,8 @@ from cloister.sidecar.channels import Endpoints
 from cloister.sidecar.checks.checker import Checker
 from cloister.sidecar.gate import Gate
 from cloister.sidecar.livepolicy import LivePolicy
+from cloister.sidecar.llm.consent import ConsentBook
+from cloister.sidecar.llm.service import ProviderService
 from cloister.sidecar.proxy.wayout import WayOut
 from cloister.sidecar.reads import Reads
 from cloister.sidecar.recorder import KernelFacts, Recorder
@@ -140,6 +142,13 @@ class Sidecar:
             level=self._reads.high_water.level,
             raise_level=self._reads.high_water.raise_to,
             spend=bounds.send,
+            filters=ProviderService(
+                self._policy.check,
+                self._guard,
+                tokenizer,
+                self._recorder.provider,
+                book=ConsentBook(catalog, Path(spec.workspace), map(Path, spec.data)),
+            ),
         )
         self._witnesses = Witnessing(home, keyring, lambda: self._policy.last_valid.record)
         self._journal = spec.journal_file.open("ab", buffering=0)

@@ -79,6 +79,10 @@ class TextGuard:
         self.cleared = cleared
         self._tokenizer = tokenizer
 
+    def under(self, policy: Policy) -> TextGuard:
+        """Returns a guard that knows the same values and treats them by another policy."""
+        return TextGuard(policy, self._tokenizer, self.index, self.cleared)
+
     def find(self, text: str) -> list[Span]:
         """Returns the spans that the policy does not let through, in order, not overlapping."""
         seen, offsets = without_invisible(text)

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from cloister.core.decisions import Effect, decide_use, match_use
@@ -20,10 +20,10 @@ from cloister.core.egressrules import EgressRule, EgressUse, Found
 from cloister.core.errors import CloisterError
 from cloister.core.labels import Level
 from cloister.core.modes import Mode
+from cloister.core.providers import provider_of
 from cloister.sidecar.proxy.desk import Ask, Grant
 from cloister.sidecar.proxy.encodings import UnreadableError, decode
-from cloister.sidecar.proxy.events import EgressEvent
-from cloister.sidecar.proxy.filters import Exchange
+from cloister.sidecar.proxy.filters import Exchange, Leaving
 from cloister.sidecar.proxy.payloads import as_text
 from cloister.sidecar.proxy.refusal import (
     Refusal,
@@ -35,16 +35,23 @@ from cloister.sidecar.proxy.refusal import (
     unreadable_body,
     volume_spent,
 )
+from cloister.sidecar.proxy.uses import Use, unlisted
 from cloister.sidecar.proxy.valuefilter import ValueFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Literal
 
     from cloister.core.decisions import EgressAnswer
     from cloister.core.policy import Policy
     from cloister.sidecar.outgoing.withheld import Reason
-    from cloister.sidecar.proxy.filters import BodyFilter, FilterFactory, Reply, StreamFilter
+    from cloister.sidecar.proxy.desk import Kind
+    from cloister.sidecar.proxy.events import EgressEvent
+    from cloister.sidecar.proxy.filters import (
+        BodyFilter,
+        FilterFactory,
+        Onward,
+        Reply,
+    )
     from cloister.sidecar.textguard import TextGuard
     from cloister.store.quota import QuotaBook
 
@@ -52,28 +59,9 @@ _LOG = logging.getLogger(__name__)
 _INBOUND_BYTES: Final = 1_048_576
 
 
-def _no_filter(rule: EgressRule) -> BodyFilter | None:
-    del rule
+def _no_filter(exchange: Exchange, on_found: Callable[[Counter[str]], None]) -> BodyFilter | None:
+    del exchange, on_found
     return None
-
-
-@dataclass(slots=True)
-class _Open:
-    """A use that has begun: one connection of the kernel to one destination."""
-
-    ask: Ask
-    rule: EgressRule
-    scope: object
-    would_block: bool
-    requests: int = 0
-    bytes_out: int = 0
-    bytes_in: int = 0
-    spent: int = 0
-    found: Counter[str] = field(default_factory=Counter)
-    received: Counter[str] = field(default_factory=Counter)
-    exchange: Exchange | None = None
-    body_filter: BodyFilter | None = None
-    stream: StreamFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +94,7 @@ class Decider:
         guard: Finds sensitive values.
         kernel: Whose way out it is.
         quotas: Counts; ``None`` refuses destinations that have a quota.
-        filters: Makes the filter of rules that name a provider.
+        filters: Makes the filters for calls to providers, which are refused without.
         on_inbound: Told the level and the types of values that were found in an answer.
     """
 
@@ -128,7 +116,7 @@ class Decider:
         self._quotas = quotas
         self._filters = filters
         self._on_inbound = on_inbound
-        self._uses: dict[int, _Open] = {}
+        self._uses: dict[int, Use] = {}
         self._lock = threading.Lock()
         self._exchanges = 0
 
@@ -144,8 +132,12 @@ class Decider:
         rule, _ = self._allowed(policy, ask, self._kernel.level())
         return self._grant(policy, rule, ask)
 
-    def admit(self, ask: Ask, body: bytes | None = None) -> tuple[Grant, bytes | None]:
+    def admit(self, ask: Ask, body: bytes | None = None) -> tuple[Grant, Leaving]:
         """Decides about a request or tunnel, scans it as far as it is here, counts, records.
+
+        Args:
+            ask: What the kernel wants.
+            body: The whole body; ``None`` when it is not here yet.
 
         Raises:
             Refusal: It does not leave. The proxy closes the use, which records the refusal.
@@ -154,24 +146,44 @@ class Decider:
         level = self._kernel.level()
         rule, answer = self._allowed(policy, ask, level)
         grant = self._grant(policy, rule, ask)
+        if grant.rewrites:  # what goes to a provider, its terms decide
+            rule = replace(rule, found=Found.BLOCK)
         use = self._begin(ask, rule, would_block=answer.would_block)
         self._check_name(use, policy)
+        leaving = Leaving(None)
         if grant.scans:
-            self._prepare(use, ask, policy, level)
-        changed = self.submit(ask.use, body) if grant.scans and body else None
-        self._charge(rule, ask, requests=1)
+            self._prepare(use, ask, policy, level, is_provider=grant.rewrites)
+            if body is not None:
+                leaving = self._filter(ask.use, body)
+        use = self._uses[ask.use]  # another one, where it is sent on
         self._spend(use, len(ask.target) + sum(len(n) + len(v) for n, v in ask.headers))
         if body and not grant.scans:
             self._spend(use, len(body))
-        self._record_opened(use)
-        return grant, changed
+        self._enter(use)
+        return grant, leaving
 
-    def submit(self, use_id: int, body: bytes) -> bytes | None:
-        """Filters a request body.
+    def submit(self, use_id: int, body: bytes) -> Leaving:
+        """Filters a request body that came after its head was admitted.
 
         Raises:
             Refusal: It does not leave.
         """
+        use, level = self._uses[use_id], self._kernel.level()
+        if use.exchange is not None and use.exchange.level != level:
+            # It may have been read while the body came, and be in it.
+            self._allowed(self._current_policy(), use.ask, level)
+            use.exchange = replace(use.exchange, level=level)
+        leaving = self._filter(use_id, body)
+        if leaving.onward is not None:
+            self._enter(self._uses[use_id])
+        return leaving
+
+    def _enter(self, use: Use) -> None:
+        """Counts a request and makes it durable in the record, before a byte of it leaves."""
+        self._charge(use.rule, use.ask, requests=1)
+        self._record_opened(use)
+
+    def _filter(self, use_id: int, body: bytes) -> Leaving:
         use = self._uses[use_id]
         exchange, body_filter = use.exchange, use.body_filter
         if exchange is None or body_filter is None:
@@ -186,15 +198,32 @@ class Decider:
             use.found["UNREAD"] += 1
             if self._enforces(use):
                 raise unreadable_body(exchange.host, use.rule.id, error.what) from None
-            return None
+            return Leaving(None)
         try:
-            filtered = body_filter.request(exchange, plain)
+            leaving = body_filter.request(exchange, plain)
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001 - a filter that fails lets nothing through
             _LOG.error("CLO-EGRESS-014: %s in a filter", type(error).__name__)
             raise filter_failed(exchange.host, use.rule.id) from None
-        return None if filtered is plain else filtered
+        if leaving.onward is not None:
+            self._send_on(use, leaving.onward)
+        return replace(leaving, body=None if leaving.body is plain else leaving.body)
+
+    def _send_on(self, use: Use, onward: Onward) -> None:
+        """Goes on with a use elsewhere; the rules decide about that as about any other.
+
+        Raises:
+            Refusal: The policy does not let this kernel go there.
+        """
+        kind: Kind = "https" if onward.tls else "http"
+        ask = replace(use.ask, host=onward.host, port=onward.port, kind=kind)
+        rule, answer = self._allowed(self._current_policy(), ask, self._kernel.level())
+        self.close(use.ask, use.bytes_out, use.bytes_in, None)
+        fresh = replace(use, ask=ask, rule=rule, would_block=answer.would_block, requests=0)
+        fresh.found, fresh.received = Counter(use.found), Counter(use.received)
+        with self._lock:
+            self._uses[ask.use] = fresh
 
     # --- what comes back ---
 
@@ -207,6 +236,7 @@ class Decider:
         use = self._uses[use_id]
         if use.exchange is None or use.body_filter is None:
             raise filter_failed(use.ask.host, use.rule.id)
+        use.abandon()
         use.exchange = replace(use.exchange, reply=reply)
         use.stream = use.body_filter.response(use.exchange)
 
@@ -215,11 +245,15 @@ class Decider:
         stream = self._uses[use_id].stream
         return stream.feed(data) if stream else b""
 
-    def finish(self, use_id: int) -> bytes:
-        """Ends a filtered response."""
+    def finish(self, use_id: int, data: bytes) -> bytes:
+        """Ends a filtered response with its last piece."""
         use = self._uses[use_id]
-        stream, use.stream = use.stream, None
-        return stream.finish() if stream else b""
+        stream = use.stream
+        if stream is None:
+            return b""
+        rest = stream.feed(data) + stream.finish()
+        use.stream = None
+        return rest
 
     def inbound(self, use_id: int, reply: Reply, data: bytes) -> None:
         """Looks at the beginning of a response that the kernel got."""
@@ -260,14 +294,15 @@ class Decider:
         Raises:
             Refusal: It may not.
         """
-        rule, _ = self._allowed(self._current_policy(), ask, self._kernel.level())
         use = self._uses.get(ask.use)
+        where = ask if use is None else use.ask  # it may have been sent on
+        rule, _ = self._allowed(self._current_policy(), where, self._kernel.level())
         if use is None:
             return
         sent = bytes_out - use.bytes_out
         use.bytes_out, use.bytes_in = bytes_out, bytes_in
         if sent > 0:
-            self._charge(rule, ask, sent=sent)
+            self._charge(rule, where, sent=sent)
         if bytes_out > use.spent:  # a tunnel's bytes are known when they have left
             self._spend(use, bytes_out - use.spent)
 
@@ -278,13 +313,15 @@ class Decider:
         if use is None and denied_by is None:
             return
         if use is not None:
+            use.abandon()
+        if use is not None:
             self._count_bytes(use, bytes_out)
             if use.requests == 0 and denied_by is None:
                 return
-        ended = use or _Open(ask, _unlisted(ask, ""), None, would_block=False)
+        ended = use or Use(ask, unlisted(ask, ""), None, would_block=False)
         ended.bytes_out, ended.bytes_in = bytes_out, bytes_in
         try:
-            self._record(_event(ended, "closed", denied_by))
+            self._record(ended.event("closed", denied_by))
         except Exception as error:  # noqa: BLE001 - the bytes are gone; the store reports itself
             _LOG.error("egress event not recorded: %s", type(error).__name__)
 
@@ -317,34 +354,44 @@ class Decider:
         )
         if answer.decision.effect is not Effect.ALLOW:
             raise denied_by_policy(answer.decision)
-        return answer.rule or _unlisted(ask, answer.decision.rule), answer
+        return answer.rule or unlisted(ask, answer.decision.rule), answer
 
     def _grant(self, policy: Policy, rule: EgressRule, ask: Ask) -> Grant:
         limits = policy.egress_limits
+        is_provider = provider_of(policy.providers, ask.host, ask.port) is not None
+        inspect = rule.inspect or is_provider
         return Grant(
             rule.id,
-            inspect=rule.inspect,
-            scans=rule.inspect and ask.kind != "connect",
-            rewrites=rule.provider is not None,
+            inspect=inspect,
+            scans=inspect and ask.kind != "connect",
+            rewrites=is_provider,
             upload_bytes=limits.upload_bytes,
             ca_file=limits.ca_file,
         )
 
-    def _begin(self, ask: Ask, rule: EgressRule, *, would_block: bool) -> _Open:
+    def _begin(self, ask: Ask, rule: EgressRule, *, would_block: bool) -> Use:
         """Returns the open use, a new one where rule or execution have changed."""
         scope = self._kernel.scope()
         use = self._uses.get(ask.use)
-        if use is not None and (use.rule.id, use.scope) == (rule.id, scope):
-            use.ask = ask
+        same = use is not None and (use.rule.id, use.scope, use.ask.host, use.ask.port) == (
+            rule.id,
+            scope,
+            ask.host,
+            ask.port,
+        )
+        if use is not None and same:
+            use.ask, use.rule = ask, rule
             return use
         if use is not None:
             self.close(use.ask, use.bytes_out, use.bytes_in, None)
-        fresh = _Open(ask, rule, scope, would_block)
+        fresh = Use(ask, rule, scope, would_block)
         with self._lock:
             self._uses[ask.use] = fresh
         return fresh
 
-    def _prepare(self, use: _Open, ask: Ask, policy: Policy, level: Level) -> None:
+    def _prepare(
+        self, use: Use, ask: Ask, policy: Policy, level: Level, *, is_provider: bool
+    ) -> None:
         """Scans the head and makes the filter for what follows."""
         self._exchanges += 1
         use.exchange = Exchange(
@@ -364,13 +411,13 @@ class Decider:
             on_found=use.found.update,
         )
         use.body_filter = values
-        if use.rule.provider is not None:
-            use.body_filter = self._filters(use.rule)
+        values.head(use.exchange)
+        if is_provider:
+            use.body_filter = self._filters(use.exchange, use.found.update)
             if use.body_filter is None:
                 raise filter_failed(ask.host, use.rule.id)
-        values.head(use.exchange)
 
-    def _check_name(self, use: _Open, policy: Policy) -> None:
+    def _check_name(self, use: Use, policy: Policy) -> None:
         """A name below a wildcard is chosen by the kernel, and its look-up carries it outside."""
         if not use.rule.host.startswith("*."):
             return
@@ -380,7 +427,7 @@ class Decider:
         if found and policy.mode is not Mode.OBSERVE and use.rule.found is not Found.ALLOW:
             raise found_values("a name below a wildcard", use.rule.id, found, "that name")
 
-    def _enforces(self, use: _Open) -> bool:
+    def _enforces(self, use: Use) -> bool:
         observes = self._current_policy().mode is Mode.OBSERVE
         return not observes and use.rule.found is not Found.ALLOW
 
@@ -399,7 +446,7 @@ class Decider:
             when = time.strftime("%H:%M UTC", time.gmtime(until))
             raise quota_spent(ask.host, rule.id, when)
 
-    def _spend(self, use: _Open, size: int) -> None:
+    def _spend(self, use: Use, size: int) -> None:
         """Counts bytes for the volume of the day.
 
         Raises:
@@ -410,7 +457,7 @@ class Decider:
             raise volume_spent(reason.code, f"{reason.what}.", reason.rule, reason.remedy)
         use.spent += size
 
-    def _count_bytes(self, use: _Open, bytes_out: int) -> None:
+    def _count_bytes(self, use: Use, bytes_out: int) -> None:
         if bytes_out > use.spent:
             with contextlib.suppress(Refusal):  # it has left; the next use is refused
                 self._spend(use, bytes_out - use.spent)
@@ -421,7 +468,7 @@ class Decider:
             except Refusal:
                 return  # it has left; the next use is refused
 
-    def _record_opened(self, use: _Open) -> None:
+    def _record_opened(self, use: Use) -> None:
         """Records that bytes are about to leave, once for each use.
 
         Raises:
@@ -429,7 +476,7 @@ class Decider:
         """
         if use.requests == 0:
             try:
-                self._record(_event(use, "opened", None))
+                self._record(use.event("opened", None))
             except CloisterError as error:  # says itself what is wrong with the store
                 raise Refusal(503, error.message, code=error.code, remedy=error.remedy) from None
             except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing leaves
@@ -441,25 +488,3 @@ class Decider:
                     remedy="See cloister doctor.",
                 ) from None
         use.requests += 1
-
-
-def _unlisted(ask: Ask, rule_id: str) -> EgressRule:
-    """The rule for a destination that only observing lets pass: opened, scanned, never stopped."""
-    return EgressRule(rule_id, ask.host, (ask.port,), found=Found.ALLOW)
-
-
-def _event(use: _Open, phase: Literal["opened", "closed"], denied_by: str | None) -> EgressEvent:
-    return EgressEvent(
-        use.ask.host,
-        use.ask.port,
-        use.ask.kind,
-        "allow" if denied_by is None else "deny",
-        denied_by or use.rule.id,
-        use.bytes_out,
-        use.bytes_in,
-        phase,
-        requests=use.requests,
-        found=tuple(sorted(use.found.items())),
-        received=tuple(sorted(use.received.items())),
-        would_block=use.would_block,
-    )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from cloister.sidecar.proxy.filters import Headers, Reply
+    from cloister.sidecar.proxy.filters import Headers, Leaving, Reply
 
 Kind: TypeAlias = Literal["connect", "http", "https"]
 """A tunnel that stays closed, a plain request, or a request in TLS that the proxy opened."""
@@ -82,18 +82,18 @@ class Desk(Protocol):
         """Decides without any effect: how to begin, and whether a use may go on."""
         ...
 
-    async def admit(self, ask: Ask, body: bytes | None = None) -> tuple[Grant, bytes | None]:
+    async def admit(self, ask: Ask, body: bytes | None = None) -> tuple[Grant, Leaving]:
         """Decides, scans the head, charges the quota and makes the use durable in the record.
 
         A body that is here already is submitted with it: one question in place of two.
 
         Returns:
-            The permission, and what leaves in place of ``body``; ``None`` for itself.
+            The permission, and what leaves, as far as the body is here.
         """
         ...
 
-    async def submit(self, use: int, body: bytes) -> bytes | None:
-        """Shows a whole request body; returns what leaves in its place, ``None`` for itself."""
+    async def submit(self, use: int, body: bytes) -> Leaving:
+        """Shows a whole request body; returns what leaves in its place."""
         ...
 
     async def reply(self, use: int, reply: Reply) -> None:
@@ -104,8 +104,8 @@ class Desk(Protocol):
         """Passes a piece of a response through the filter."""
         ...
 
-    async def finish(self, use: int) -> bytes:
-        """Ends a response that passed the filter."""
+    async def finish(self, use: int, data: bytes) -> bytes:
+        """Ends a response with its last piece, possibly nothing."""
         ...
 
     async def may_reach(self, address: str, port: int) -> bool:

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+
     from cloister.core.egressrules import EgressRule
     from cloister.core.labels import Level
 
@@ -74,6 +77,37 @@ def _header(headers: Headers, name: str) -> str:
     return next((value for key, value in headers if key == name), "")
 
 
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Where a request goes in place of the host that it named, without the caller's credentials.
+
+    Attributes:
+        host: Lower-case name or canonical address.
+        port: TCP port.
+        tls: Whether TLS is spoken there.
+    """
+
+    host: str
+    port: int
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What a filter makes of a request.
+
+    Attributes:
+        body: The body that leaves; in a filter the identical object, and ``None`` for the proxy,
+            when nothing is to be changed.
+        onward: Where it goes; ``None`` for where it was meant to.
+        notes: Said to the kernel in headers of the answer, ``X-Cloister-`` and the name.
+    """
+
+    body: bytes | None
+    onward: Onward | None = None
+    notes: Headers = ()
+
+
 class StreamFilter(Protocol):
     """Rewrites a body that comes in pieces."""
 
@@ -85,6 +119,10 @@ class StreamFilter(Protocol):
         """Returns what was held back; called once, at the end of a body that ended in order."""
         ...
 
+    def abandon(self) -> None:
+        """Called in place of :meth:`finish` when the body broke off."""
+        ...
+
 
 class BodyFilter(Protocol):
     """Looks at the bodies of one exchange.
@@ -93,8 +131,8 @@ class BodyFilter(Protocol):
     without one. Framing (``Content-Length``, chunks) is the proxy's concern.
     """
 
-    def request(self, exchange: Exchange, body: bytes) -> bytes:
-        """Returns the body that leaves; the same object when nothing is to be changed.
+    def request(self, exchange: Exchange, body: bytes) -> Leaving:
+        """Returns what leaves; called for every request, the body may be empty.
 
         Raises:
             Refusal: The request does not leave; the kernel gets this answer.
@@ -111,8 +149,18 @@ class BodyFilter(Protocol):
 
 
 class FilterFactory(Protocol):
-    """Makes the filter for the exchanges of a rule."""
+    """Makes the filters for calls to providers."""
 
-    def __call__(self, rule: EgressRule) -> BodyFilter | None:
-        """Returns a new filter for one exchange, ``None`` where the rule needs none."""
+    def __call__(
+        self, exchange: Exchange, on_found: Callable[[Counter[str]], None]
+    ) -> BodyFilter | None:
+        """Returns a new filter for one exchange, ``None`` where its host is no provider's.
+
+        Args:
+            exchange: The request, without its body.
+            on_found: To be told the entity types that are found, with counts.
+
+        Raises:
+            Refusal: The request does not leave, whatever its body.
+        """
         ...

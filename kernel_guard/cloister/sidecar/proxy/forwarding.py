@@ -9,6 +9,7 @@ request and response have both ended and nothing is left over.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Final
 
 import h11
@@ -35,6 +36,11 @@ _HOP_BY_HOP: Final = frozenset(
         b"http2-settings",
     }
 )
+_IDENTIFIES: Final = re.compile(
+    rb"auth|cookie|token|secret|signature|credential|key|organization|project|account"
+)
+"""What a header's name holds that says who calls, or proves it."""
+
 _FRAMING: Final = frozenset({b"content-length", b"host"})
 """Names that ``Connection`` may not take away: they decide where a message ends and goes."""
 
@@ -108,6 +114,7 @@ def rewrite_request(
     body: bytes | None = None,
     replaced: bool = False,
     identity: bool = False,
+    anonymous: bool = False,
 ) -> h11.Request:
     """Builds the request that the upstream gets.
 
@@ -119,6 +126,7 @@ def rewrite_request(
         body: The whole body, where it has been read; ``None`` where it is streamed.
         replaced: Whether ``body`` is another one than the kernel sent, without encoding.
         identity: Whether the answer must come without encoding.
+        anonymous: Whether the caller's credentials are left out: they are for somebody else.
     """
     dropped = {b"host", b"expect"}
     if body is not None:
@@ -130,7 +138,7 @@ def rewrite_request(
     kept = [
         (name, value)
         for name, value in end_to_end(request.headers.raw_items())
-        if name.lower() not in dropped
+        if name.lower() not in dropped and not (anonymous and _IDENTIFIES.search(name.lower()))
     ]
     if body is None:
         if _has(request.headers, b"transfer-encoding"):
@@ -263,22 +271,20 @@ async def _download(client: Wire, upstream: Wire, path: ReplyPath) -> None:
     await client.send(
         h11.Response(status_code=head.status_code, headers=headers, reason=head.reason)
     )
-    while True:
+    is_over = False
+    while not is_over:
         try:
-            event = await upstream.next_event()
+            event = await upstream.next_pieces()
         except (h11.RemoteProtocolError, OSError) as error:
             raise TruncatedResponseError from error
-        if isinstance(event, h11.Data):
-            data = await path.feed(bytes(event.data))
-        elif isinstance(event, h11.EndOfMessage):
-            data = await path.finish()
-        else:
+        if not isinstance(event, (h11.Data, h11.EndOfMessage)):
             raise TruncatedResponseError
+        data = bytes(event.data) if isinstance(event, h11.Data) else b""
+        is_over = upstream.is_whole
+        data = await (path.finish(data) if is_over else path.feed(data))
         if data:
             await client.send(h11.Data(data=data))
-        if isinstance(event, h11.EndOfMessage):
-            await client.send(h11.EndOfMessage())
-            return
+    await client.send(h11.EndOfMessage())
 
 
 async def _response_head(upstream: Wire) -> h11.Response:

@@ -12,9 +12,11 @@ import asyncio
 import itertools
 import json
 import struct
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from cloister.sidecar.proxy.desk import Ask, Grant
+from cloister.sidecar.proxy.filters import Leaving, Onward
 from cloister.sidecar.proxy.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -58,6 +60,25 @@ def refusal_as_dict(refusal: Refusal) -> dict[str, Any]:
     }
 
 
+def leaving_as_dict(leaving: Leaving) -> dict[str, Any]:
+    """Returns what leaves for a frame, without the body."""
+    return {
+        "changed": leaving.body is not None,
+        "onward": None if leaving.onward is None else asdict(leaving.onward),
+        "notes": leaving.notes,
+    }
+
+
+def leaving_from_dict(fields: dict[str, Any], body: bytes) -> Leaving:
+    """Reads what :func:`leaving_as_dict` wrote."""
+    onward = fields["onward"]
+    return Leaving(
+        body if fields["changed"] else None,
+        None if onward is None else Onward(**onward),
+        tuple((name, value) for name, value in fields["notes"]),
+    )
+
+
 def _raise(fields: dict[str, Any]) -> NoReturn:
     raise Refusal(**fields)
 
@@ -96,15 +117,16 @@ class LinkDesk:
         head, _ = await self._call("look", ask=ask.as_dict())
         return Grant(**head["grant"])
 
-    async def admit(self, ask: Ask, body: bytes | None = None) -> tuple[Grant, bytes | None]:
+    async def admit(self, ask: Ask, body: bytes | None = None) -> tuple[Grant, Leaving]:
         """See :class:`~.desk.Desk`."""
-        head, changed = await self._call("admit", body or b"", ask=ask.as_dict())
-        return Grant(**head["grant"]), changed if head["changed"] else None
+        is_here = body is not None
+        head, changed = await self._call("admit", body or b"", ask=ask.as_dict(), is_here=is_here)
+        return Grant(**head["grant"]), leaving_from_dict(head["leaving"], changed)
 
-    async def submit(self, use: int, body: bytes) -> bytes | None:
+    async def submit(self, use: int, body: bytes) -> Leaving:
         """See :class:`~.desk.Desk`."""
         head, changed = await self._call("submit", body, use=use)
-        return changed if head["changed"] else None
+        return leaving_from_dict(head["leaving"], changed)
 
     async def reply(self, use: int, reply: Reply) -> None:
         """See :class:`~.desk.Desk`."""
@@ -114,9 +136,9 @@ class LinkDesk:
         """See :class:`~.desk.Desk`."""
         return (await self._call("feed", data, use=use))[1]
 
-    async def finish(self, use: int) -> bytes:
+    async def finish(self, use: int, data: bytes) -> bytes:
         """See :class:`~.desk.Desk`."""
-        return (await self._call("finish", use=use))[1]
+        return (await self._call("finish", data, use=use))[1]
 
     async def may_reach(self, address: str, port: int) -> bool:
         """See :class:`~.desk.Desk`."""

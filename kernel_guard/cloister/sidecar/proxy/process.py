@@ -29,6 +29,7 @@ from cloister.sidecar.proxy.filters import Reply
 from cloister.sidecar.proxy.link import (
     LENGTHS,
     BrokenLinkError,
+    leaving_as_dict,
     pack,
     refusal_as_dict,
     unpack_lengths,
@@ -228,21 +229,23 @@ class _DeskOfSidecar:
         match op:
             case "admit":
                 self._wait_for_inbound()
-                grant, changed = decider.admit(Ask.from_dict(head["ask"]), body)
-                return {"grant": grant.as_dict(), "changed": changed is not None}, changed or b""
+                shown = body if head["is_here"] else None
+                grant, leaving = decider.admit(Ask.from_dict(head["ask"]), shown)
+                fields = {"grant": grant.as_dict(), "leaving": leaving_as_dict(leaving)}
+                return fields, leaving.body or b""
             case "look":
                 self._wait_for_inbound()
                 return {"grant": decider.look(Ask.from_dict(head["ask"])).as_dict()}, b""
             case "submit":
-                changed = decider.submit(head["use"], body)
-                return {"changed": changed is not None}, changed or b""
+                leaving = decider.submit(head["use"], body)
+                return {"leaving": leaving_as_dict(leaving)}, leaving.body or b""
             case "reply":
                 decider.reply(head["use"], _reply(head))
                 return {}, b""
             case "feed":
                 return {}, decider.feed(head["use"], body)
             case "finish":
-                return {}, decider.finish(head["use"])
+                return {}, decider.finish(head["use"], body)
             case "may_reach":
                 return {"may": decider.may_reach(head["address"], head["port"])}, b""
             case "progress":

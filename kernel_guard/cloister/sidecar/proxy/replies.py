@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cloister.sidecar.proxy.filters import Reply
-from cloister.sidecar.proxy.refusal import upstream_failed
+from cloister.sidecar.proxy.refusal import HEADER_PREFIX, upstream_failed
 
 if TYPE_CHECKING:
     from cloister.sidecar.proxy.desk import Desk
+    from cloister.sidecar.proxy.filters import Headers
     from cloister.sidecar.proxy.forwarding import Header
 
 _SHOWN_BYTES: Final = 1_048_576
@@ -29,8 +30,8 @@ class ReplyPath(Protocol):
         """Takes a piece; returns what goes on now."""
         ...
 
-    async def finish(self) -> bytes:
-        """Takes the end; returns what was held back."""
+    async def finish(self, data: bytes) -> bytes:
+        """Takes the last piece, possibly nothing, and returns all that is left."""
         ...
 
     def end(self) -> None:
@@ -50,9 +51,9 @@ class Passing:
         """See :class:`ReplyPath`."""
         return data
 
-    async def finish(self) -> bytes:
+    async def finish(self, data: bytes) -> bytes:
         """See :class:`ReplyPath`."""
-        return b""
+        return data
 
     def end(self) -> None:
         """See :class:`ReplyPath`."""
@@ -82,20 +83,24 @@ class Shown:
 
     async def feed(self, data: bytes) -> bytes:
         """See :class:`ReplyPath`."""
-        if self._reply is not None:
-            self._shown += data[: _SHOWN_BYTES - len(self._shown)]
-            if len(self._shown) >= _SHOWN_BYTES:
-                self._show()
+        self._keep(data)
         return data
 
-    async def finish(self) -> bytes:
+    async def finish(self, data: bytes) -> bytes:
         """See :class:`ReplyPath`."""
+        self._keep(data)
         self._show()
-        return b""
+        return data
 
     def end(self) -> None:
         """See :class:`ReplyPath`; a part of an answer is an answer."""
         self._show()
+
+    def _keep(self, data: bytes) -> None:
+        if self._reply is not None:
+            self._shown += data[: _SHOWN_BYTES - len(self._shown)]
+            if len(self._shown) >= _SHOWN_BYTES:
+                self._show()
 
     def _show(self) -> None:
         if self._reply is not None and self._shown:
@@ -104,19 +109,20 @@ class Shown:
         self._shown.clear()
 
 
-class Rewritten:
-    """A response that passes a filter.
+class Rewritten(Shown):
+    """A response that passes a filter; the sidecar is shown its beginning, too, before that.
 
     Args:
         desk: Where the filter is.
         use: The use that it belongs to.
         host: Destination, for a refusal.
+        notes: Headers that are added, ``X-Cloister-`` and a name.
     """
 
-    def __init__(self, desk: Desk, use: int, host: str) -> None:
-        self._desk = desk
-        self._use = use
+    def __init__(self, desk: Desk, use: int, host: str, notes: Headers = ()) -> None:
+        super().__init__(desk, use)
         self._host = host
+        self._notes = notes
 
     async def begin(self, status: int, headers: list[Header]) -> list[Header]:
         """See :class:`ReplyPath`; an answer that is encoded against our wish is refused."""
@@ -126,18 +132,20 @@ class Rewritten:
         if encodings - {b"identity"}:
             raise upstream_failed(f"{self._host} encodes its answer, so it cannot be read.")
         await self._desk.reply(self._use, _reply(status, headers))
-        return [(n, v) for n, v in headers if n.lower() not in _ABOUT_THE_BODY]
+        await super().begin(status, headers)
+        kept = [(n, v) for n, v in headers if n.lower() not in _ABOUT_THE_BODY]
+        return kept + [((HEADER_PREFIX + n).encode(), v.encode()) for n, v in self._notes]
 
     async def feed(self, data: bytes) -> bytes:
         """See :class:`ReplyPath`."""
+        self._keep(data)
         return await self._desk.feed(self._use, data)
 
-    async def finish(self) -> bytes:
+    async def finish(self, data: bytes) -> bytes:
         """See :class:`ReplyPath`."""
-        return await self._desk.finish(self._use)
-
-    def end(self) -> None:
-        """See :class:`ReplyPath`."""
+        self._keep(data)
+        self._show()
+        return await self._desk.finish(self._use, data)
 
 
 def _reply(status: int, headers: list[Header]) -> Reply:

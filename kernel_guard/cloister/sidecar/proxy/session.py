@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from cloister.sidecar.proxy.desk import Desk, Kind
+    from cloister.sidecar.proxy.filters import Headers, Leaving
     from cloister.sidecar.proxy.replies import ReplyPath
     from cloister.sidecar.proxy.upstreams import Upstreams
     from cloister.sidecar.proxy.wire import Limits
@@ -64,6 +65,18 @@ class _Use:
     ask: Ask
     meter: Meter
     upstream: Wire | None = None
+    upstream_at: tuple[Destination, bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trip:
+    """One request as it leaves, where to, and what its answer passes."""
+
+    request: h11.Request
+    body: bytes | None
+    destination: Destination
+    tls: bool
+    path: ReplyPath
 
 
 class Session:
@@ -228,20 +241,34 @@ class Session:
             require_tls(destination)
         if is_upgrade(request):
             raise denied_upgrade(destination.host)
-        grant, body, replaced = await self._admitted(request, use)
+        grant, body, leaving = await self._admitted(request, use)
+        tls, onward = self._opened is not None, leaving.onward
+        if onward is not None:
+            destination, tls = Destination(onward.host, onward.port), onward.tls
+            default_port = 443 if tls else 80
         outgoing = rewrite_request(
             request,
             target,
             destination,
             default_port=default_port,
             body=body,
-            replaced=replaced,
+            replaced=leaving.body is not None,
             identity=grant.rewrites,
+            anonymous=onward is not None,
         )
-        await self._while_allowed(self._exchange(outgoing, body, use, destination, grant), use)
+        trip = _Trip(
+            outgoing,
+            body,
+            destination,
+            tls=tls,
+            path=self._reply_path(use, grant, outgoing, leaving.notes),
+        )
+        await self._while_allowed(self._exchange(trip, use, grant), use)
 
-    async def _admitted(self, request: h11.Request, use: _Use) -> tuple[Grant, bytes | None, bool]:
-        """Returns the permission, the body that leaves, and whether it is another one than came.
+    async def _admitted(
+        self, request: h11.Request, use: _Use
+    ) -> tuple[Grant, bytes | None, Leaving]:
+        """Returns the permission, the body that leaves, and what else is to be known about it.
 
         ``None`` stands for a body that nobody looks at: it is streamed. A long one is not read, nor
         asked for, before its head is allowed; a short one comes along with the question.
@@ -250,44 +277,37 @@ class Session:
         if _is_short(request) and not self.client.http.they_are_waiting_for_100_continue:
             async with asyncio.timeout(self._limits.silence_s):
                 early = await read_body(self.client, _SHORT_BYTES)
-        grant, changed = await self._desk.admit(use.ask, early)
+        grant, leaving = await self._desk.admit(use.ask, early)
         if early is not None:
-            return grant, early if changed is None else changed, changed is not None
+            return grant, early if leaving.body is None else leaving.body, leaving
         if not grant.scans:
-            return grant, None, False
+            return grant, None, leaving
         async with self._uploads, asyncio.timeout(self._limits.silence_s):
             body = await read_body(self.client, grant.upload_bytes)
             if body is None:
                 raise body_too_long(use.ask.host, grant.rule, grant.upload_bytes)
-            changed = await self._desk.submit(use.ask.use, body) if body else None
-        return grant, body if changed is None else changed, changed is not None
+            leaving = await self._desk.submit(use.ask.use, body)
+        return grant, body if leaving.body is None else leaving.body, leaving
 
-    async def _exchange(
-        self,
-        request: h11.Request,
-        body: bytes | None,
-        use: _Use,
-        destination: Destination,
-        grant: Grant,
-    ) -> None:
+    async def _exchange(self, trip: _Trip, use: _Use, grant: Grant) -> None:
         """Carries out one exchange on the kept upstream connection or on a new one."""
+        where = (trip.destination, trip.tls)
+        if use.upstream is not None and use.upstream_at != where:
+            kept, use.upstream = use.upstream, None
+            await kept.close()
+        use.upstream_at = where
         while True:
             if use.upstream is None:
                 use.upstream = await self._upstreams.connect(
-                    destination,
-                    grant.rule,
-                    use.meter,
-                    tls=self._opened is not None,
-                    ca_file=grant.ca_file,
+                    trip.destination, grant.rule, use.meter, tls=trip.tls, ca_file=grant.ca_file
                 )
             upstream = use.upstream
             try:
-                path = self._reply_path(use, grant, request)
-                await forward(self.client, upstream, request, body, path)
+                await forward(self.client, upstream, trip.request, trip.body, trip.path)
             except StaleUpstreamError:
                 use.upstream = None
                 upstream.abort()
-                if request.method not in _REPEATABLE or body is None:
+                if trip.request.method not in _REPEATABLE or trip.body is None:
                     raise upstream_failed("The upstream ended a kept connection.") from None
                 continue
             except BaseException:
@@ -299,11 +319,13 @@ class Session:
                 await upstream.close()
             return
 
-    def _reply_path(self, use: _Use, grant: Grant, request: h11.Request) -> ReplyPath:
+    def _reply_path(
+        self, use: _Use, grant: Grant, request: h11.Request, notes: Headers
+    ) -> ReplyPath:
         if not grant.scans or request.method == b"HEAD":
             return Passing()
         if grant.rewrites:
-            return Rewritten(self._desk, use.ask.use, use.ask.host)
+            return Rewritten(self._desk, use.ask.use, use.ask.host, notes)
         return Shown(self._desk, use.ask.use)
 
     # --- uses ---

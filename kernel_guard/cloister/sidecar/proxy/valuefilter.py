@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from cloister.core.egressrules import Found
 from cloister.core.labels import Level
 from cloister.sidecar.proxy.encodings import UnreadableError
+from cloister.sidecar.proxy.filters import Leaving
 from cloister.sidecar.proxy.payloads import as_text, read_payload, views
 from cloister.sidecar.proxy.refusal import found_values, unreadable_body
 from cloister.sidecar.textguard import Tally
@@ -74,7 +75,7 @@ class ValueFilter:
         if self._tell(found) and exchange.rule.found is not Found.ALLOW:
             raise found_values(exchange.host, exchange.rule.id, found, "its address or headers")
 
-    def request(self, exchange: Exchange, body: bytes) -> bytes:
+    def request(self, exchange: Exchange, body: bytes) -> Leaving:
         """Scans a body, its content encoding undone; masks it where the rule says so.
 
         Raises:
@@ -83,17 +84,18 @@ class ValueFilter:
         try:
             contents = read_payload(body, exchange.header("content-type"), self._limit)
         except UnreadableError as error:
-            return self._unread(exchange, error.what, body)
+            return Leaving(self._unread(exchange, error.what, body))
         found = self._count(contents.texts)
         if self._tell(found) and exchange.rule.found is not Found.ALLOW:
             masked = self._mask(body) if exchange.rule.found is Found.MASK else None
             if masked is None:
                 raise found_values(exchange.host, exchange.rule.id, found, "its body")
-            return masked
+            return Leaving(masked)
         if contents.unread and exchange.level > Level.INTERNAL:
             kinds = ", ".join(sorted(set(contents.unread)))
-            return self._unread(exchange, f"holds {kinds}, which cannot be looked into", body)
-        return body
+            what = f"holds {kinds}, which cannot be looked into"
+            return Leaving(self._unread(exchange, what, body))
+        return Leaving(body)
 
     def response(self, exchange: Exchange) -> StreamFilter:
         """Answers pass; what they hold is looked at beside the way."""
@@ -134,6 +136,9 @@ class _Passing:
 
     def finish(self) -> bytes:
         return b""
+
+    def abandon(self) -> None:
+        pass
 
 
 def _credential_views(value: str) -> list[str]:

@@ -42,7 +42,7 @@ class WayOut:
         raise_level: Told the level of what came in.
         spend: Counts bytes that are about to leave; returns why they may not.
         purposes: What the kernel is for.
-        filters: Makes the filter of rules that name a provider; such rules are refused without.
+        filters: Makes the filters for calls to providers; these are refused without.
     """
 
     def __init__(

@@ -166,6 +166,9 @@ class Wire:
         self.meter = meter
         self.is_kept = False
         """Whether an exchange has ended on it before."""
+        self.is_whole = False
+        """Whether what :meth:`next_pieces` returned last was the end of the message."""
+        self._ahead: h11.Event | None = None
 
     @property
     def has_unread_bytes(self) -> bool:
@@ -199,11 +202,35 @@ class Wire:
             h11.RemoteProtocolError: The other side breaks the protocol.
             OSError: The stream broke.
         """
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            return ahead
         while True:
             event = self.http.next_event()
             if event is not h11.NEED_DATA:
                 return event
             await self.receive()
+
+    async def next_pieces(self) -> h11.Event:
+        """Returns the next h11 event; pieces of a body that have come already are put together.
+
+        A stream of small chunks then takes as many steps as it has packets. Nothing is waited for.
+
+        Raises:
+            h11.RemoteProtocolError: The other side breaks the protocol.
+            OSError: The stream broke.
+        """
+        event = await self.next_event()
+        self.is_whole = isinstance(event, h11.EndOfMessage)
+        if not isinstance(event, h11.Data):
+            return event
+        pieces = [bytes(event.data)]
+        while isinstance(more := self.http.next_event(), h11.Data):
+            pieces.append(bytes(more.data))
+        self.is_whole = isinstance(more, h11.EndOfMessage)
+        if not self.is_whole and more is not h11.NEED_DATA:
+            self._ahead = more
+        return event if len(pieces) == 1 else h11.Data(data=b"".join(pieces))
 
     async def send(self, event: h11.Event) -> None:
         """Writes an event and waits until the other side has taken enough of it.
