@@ -120,6 +120,11 @@ CONTROLS = {
         ("encodings-base64", "encodings-hex", "encodings-gzip", "encodings-percent"),
         in_sidecar("encodings"),
     ),
+    "redaction": Control(
+        "tokens in place of values in calls to providers",
+        ("providers-prompt", "providers-tool-arguments", "providers-key", "providers-system"),
+        in_sidecar("redaction"),
+    ),
     "network": Control(
         "a network of the kernel's own",
         ("network-tcp", "network-udp", "network-dns-packet", "network-abstract-socket"),

@@ -38,6 +38,7 @@ FAMILIES = {
     "pictures": "metadata, pixels, text in plots, SVG",
     "processes": "os.write, subprocesses, system calls",
     "prompts": "prompts for input",
+    "providers": "calls to language models",
     "replies": "user_expressions, completion, inspection, history, comm info",
     "server": "terminals, kernels API, sessions, language servers, shared documents",
     "splits": "pieces over messages, streams, updates, ANSI codes, odd characters",

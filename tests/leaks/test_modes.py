@@ -15,6 +15,7 @@ OUTPUTS = (
     "errors-traceback-key",
     "comm-data",
     "late-second-cell",
+    "providers-prompt",
 )
 WALLS = ("network-tcp", "filesystem-read-outside", "isolation-process-arguments")
 CASES = {case.id: case for case in load_corpus()}

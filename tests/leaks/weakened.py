@@ -31,11 +31,18 @@ def no_encodings() -> None:
     textguard.decode = lambda *_, **__: Decoded()
 
 
+def no_redaction() -> None:
+    from cloister.sidecar.llm import redaction
+
+    redaction.Redaction.document = lambda _self, document: document
+
+
 SWITCHES: dict[str, Callable[[], None]] = {
     "text": no_text,
     "index": no_index,
     "patterns": no_patterns,
     "encodings": no_encodings,
+    "redaction": no_redaction,
 }
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -52,6 +53,7 @@ class Ground:
         self._policy = policy
         self._mode = mode
         self._environ: dict[str, str | None] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self.root = Path(tempfile.mkdtemp(prefix="cloister-drill-")).resolve()
@@ -85,6 +87,24 @@ class Ground:
             else:
                 os.environ[name] = value
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def add_model(self, port: int) -> None:
+        """Lets kernels call a language model on loopback, on the terms of a provider.
+
+        Every value must become a token on the way there, and what cannot is not to leave.
+        """
+        from cloister.store.files import write_atomic
+
+        level = {"redacted": "restricted", "plain": "internal"}
+        where = {"hosts": ["127.0.0.1"], "ports": [port]}
+        provider = {"name": f"drill-{port}", **where, "local": True, "level": level}
+        with self._lock:
+            document = yaml.safe_load(self.home.policy_path.read_bytes())
+            rules = document.setdefault("egress", {}).setdefault("allow", [])
+            rules.append({"host": "127.0.0.1", "ports": [port]})
+            document.setdefault("providers", []).append(provider)
+            policy = yaml.safe_dump(document, sort_keys=False).encode()
+            write_atomic(self.home.policy_path, policy)
 
     def _set(self, name: str, value: str) -> None:
         self._environ.setdefault(name, os.environ.get(name))

@@ -7,6 +7,7 @@ in the drill's process, outside every kernel.
 from __future__ import annotations
 
 import contextlib
+import re
 import selectors
 import socket
 import ssl
@@ -28,6 +29,11 @@ _IDLE_S: Final = 2.0
 _HTTP_OK: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n"
     b"Connection: close\r\n\r\nok"
+)
+_ANSWER: Final = b'{"choices": [{"message": {"role": "assistant", "content": "ok"}}]}'
+_MODEL_OK: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    b"Connection: close\r\n\r\n%s" % (len(_ANSWER), _ANSWER)
 )
 
 
@@ -60,6 +66,7 @@ class Listeners:
             "unix": str(self._unix()),
             "abstract": self._abstract(),
             "ipv6": self._ipv6(),
+            "model": f"http://{_LOOPBACK}:{self._tcp(_model)}",
         }
         self._thread = threading.Thread(target=self._serve, name="drill-listeners", daemon=True)
         self._thread.start()
@@ -204,6 +211,21 @@ def _http(connection: socket.socket, keep: Callable[[bytes], None]) -> None:
     connection.sendall(_HTTP_OK)
     while more := connection.recv(65_536):
         keep(more)
+
+
+def _model(connection: socket.socket, keep: Callable[[bytes], None]) -> None:
+    """Answers as a language model that has little to say, once for each connection."""
+    data = b""
+    while not _is_whole(data) and (more := connection.recv(65_536)):
+        keep(more)
+        data += more
+    connection.sendall(_MODEL_OK)
+
+
+def _is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: *(\d+)", head.lower())
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
 
 
 def _smtp(connection: socket.socket, keep: Callable[[bytes], None]) -> None:

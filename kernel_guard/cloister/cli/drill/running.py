@@ -29,6 +29,13 @@ _LOCAL: Final = frozenset(
     | {"execute_reply", "shell_reply", "control_reply", "input_request", "comm", "iopub"}
 )
 
+_RELAY: Final = (
+    # Without hooks a kernel has no relay, but it finds the proxy's socket, as any package can.
+    "from cloister.hooks.relay import start_from_environment",
+    "try: start_from_environment()",
+    "except OSError: pass",
+)
+
 
 class Worker:
     """One kernel at a time, and what lies around it.
@@ -53,6 +60,7 @@ class Worker:
         self.outside = Outside(self._root, self._canaries, self._ground.data)
         self._listeners = Listeners(self.outside.directory)
         self._listeners.__enter__()
+        self._ground.add_model(int(str(self._listeners.addresses["model"]).rpartition(":")[2]))
         return self
 
     def __exit__(
@@ -136,6 +144,8 @@ class Worker:
         with LineageReader(self._ground.home) as reader:
             for execution_id in evidence.execution_ids:
                 for entry in reader.get(execution_id):
+                    if entry.body.get("would") is not None:  # a call to a provider
+                        counts["observed"] = counts.get("observed", 0) + 1
                     outputs = entry.body.get("outputs")
                     if isinstance(outputs, dict):
                         for name, count in outputs.items():
@@ -159,6 +169,7 @@ class Worker:
             },
         }
         lines = [f"{name} = {value!r}" for name, value in places.items()]
+        lines += _RELAY
         return "\n".join(
             [
                 "import pandas as pd",
