@@ -101,7 +101,7 @@ def run(
     """Runs the notebooks and returns the exit status."""
     notebooks = only or sorted(path.name for path in HERE.glob("[0-9]*.ipynb"))
     results: dict[str, list[CellRun]] = {}
-    with JupyterServer(HERE, environ) as server:
+    with JupyterServer(HERE, environ, is_guarded=kernel == "cloister") as server:
         installed = server.request("GET", "/api/kernelspecs")["kernelspecs"]
         if kernel not in installed:
             raise DemoFailed(

@@ -22,7 +22,18 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(serverapp: ServerApp) -> None:
-    """Adds the routes to a running server; see :mod:`cloister_lab.routes`."""
-    from cloister_lab.routes import load_extension
+    """Guards a running server and adds the routes; see :mod:`cloister_lab.routes`.
 
-    load_extension(serverapp)
+    Jupyter goes on without an extension that fails. Without this one, files, terminals and kernels
+    would be open, so the server ends.
+    """
+    try:
+        from cloister_lab.routes import load_extension
+
+        load_extension(serverapp)
+    except Exception as error:
+        raise SystemExit(
+            f"CLO-LAB-008: Cloister could not guard this server ({type(error).__name__}), so it "
+            "was stopped. Update Cloister and Jupyter together, or turn off the extension "
+            "cloister_lab."
+        ) from error

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cloister.core.errors import CloisterError
-from jupyter_server.base.handlers import APIHandler, path_regex
+from jupyter_server.base.handlers import path_regex
 from jupyter_server.utils import url_path_join
-from tornado import web
 
 from cloister_lab.filedesk import FileDesk
 from cloister_lab.fileshandler import (
@@ -15,7 +14,8 @@ from cloister_lab.fileshandler import (
     GuardedExportHandler,
     GuardedFilesHandler,
 )
-from cloister_lab.guardedcontents import RefusedByDesk, guard_contents
+from cloister_lab.guardedcontents import guard_contents
+from cloister_lab.refusing import RefusingHandler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,21 +26,11 @@ if TYPE_CHECKING:
 _FORMAT = r"(?P<format>\w+)"
 
 
-class RefusingHandler(APIHandler):  # type: ignore[misc]  # jupyter_server has no types
-    """Answers in place of a contents manager that cannot be guarded."""
-
-    auth_resource = "contents"
-
-    @web.authenticated
-    def prepare(self) -> None:
-        """Refuses every method."""
-        raise RefusedByDesk(
-            CloisterError(
-                "Files of this server cannot be guarded: its contents manager does not allow it.",
-                code="CLO-FILES-008",
-                remedy="Use a contents manager that is written in Python without slots.",
-            )
-        )
+_REFUSAL: Final = CloisterError(
+    "Files of this server cannot be guarded: its contents manager does not allow it.",
+    code="CLO-FILES-008",
+    remedy="Use a contents manager that is written in Python without slots.",
+)
 
 
 def guard_files(serverapp: ServerApp, home: Home, environ: Mapping[str, str]) -> bool:
@@ -53,8 +43,8 @@ def guard_files(serverapp: ServerApp, home: Home, environ: Mapping[str, str]) ->
         guard_contents(serverapp.contents_manager, desk)
     except TypeError:
         serverapp.log.error("CLO-FILES-008: the contents manager cannot be guarded")
-        routes = [(r"/api/contents.*", RefusingHandler), (r"/files/.*", RefusingHandler)]
-        routes.append((r"/nbconvert/.*", RefusingHandler))
+        refused = (r"/api/contents.*", r"/files/.*", r"/nbconvert/.*")
+        routes = [(address, RefusingHandler, {"refusal": _REFUSAL}) for address in refused]
     else:
         routes = [
             (r"/files/(.*)", GuardedFilesHandler),

@@ -53,7 +53,7 @@ class KernelState:
     Attributes:
         kernel_id: Jupyter's id.
         posture: Decided by :func:`decide_posture`.
-        sandbox: ``bubblewrap`` or ``none``.
+        sandbox: ``bubblewrap``, ``landlock`` or ``none``.
         user: Who runs it; ``None`` when it is not guarded.
         notebook: The notebook's path, when it is known.
         policy_digest: Digest of the policy at the start.
@@ -82,6 +82,7 @@ class KernelState:
         }
 
 
+_WALLS: Final = frozenset({"bubblewrap", "landlock"})
 _NOT_GUARDED: Final = Guarantee(
     "guard",
     holds=False,
@@ -100,7 +101,8 @@ def read_kernel(home: Home, kernel_id: str) -> KernelState:
     facts = _read_facts(home.run_dir / kernel_id / "state.json")
     if facts is None or facts.get("kernel_id") != kernel_id or not is_alive(facts):
         return KernelState(kernel_id, Posture.UNGUARDED, "none", None, None, None, (_NOT_GUARDED,))
-    sandbox = "bubblewrap" if facts.get("sandbox") == "bubblewrap" else "none"
+    stated = _text(facts.get("sandbox"))
+    sandbox = stated if stated in _WALLS else "none"
     guarantees = _guarantees(facts.get("guarantees"))
     return KernelState(
         kernel_id=kernel_id,

@@ -10,12 +10,14 @@ from jupyter_server.utils import url_path_join
 
 from cloister_lab.browser import HEADER, restrict_pages
 from cloister_lab.fileguard import guard_files
+from cloister_lab.guardedkernels import guard_kernels
 from cloister_lab.handlers import (
     CloisterHandler,
     ExecutionsHandler,
     StatusHandler,
     VerifyHandler,
 )
+from cloister_lab.terminals import close_terminals
 from cloister_lab.witnesses import keep_witnesses
 from cloister_lab.workspace import Workspace
 
@@ -44,6 +46,11 @@ def load_extension(serverapp: ServerApp) -> None:
     home = locate_home(os.environ)
     guard_files(serverapp, home, os.environ)
     keep_witnesses(home)
+    rules = workspace.server_rules()
+    if not rules.terminals:
+        close_terminals(serverapp)
+    if not rules.unguarded_kernels:
+        guard_kernels(serverapp)
     base_url = serverapp.web_app.settings["base_url"]
     serverapp.web_app.add_handlers(
         ".*$",

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from cloister.core.errors import CloisterError
+from cloister.core.serverrules import CLOSED, ServerRules
 from cloister.store.home import Home, check_private, ensure_home, locate_home
 from cloister.store.lineage_reader import LineageReader
 from cloister.store.policy import load_policy
@@ -44,6 +45,14 @@ class Workspace:
         except CloisterError as error:
             _log.warning("Cloister's home is not usable: %s", error)
 
+    def server_rules(self) -> ServerRules:
+        """Returns what this server may offer beside guarded kernels; nothing without a policy."""
+        try:
+            check_private(self._home)
+            return load_policy(self._home).server
+        except CloisterError:
+            return CLOSED
+
     def status(self, kernel_id: str | None) -> dict[str, Any]:
         """Returns posture, policy, record and the facts of one kernel.
 
@@ -52,13 +61,13 @@ class Workspace:
         """
         problems: list[CloisterError] = []
         is_home_ok = self._check_home(problems)
-        policy = self._policy(problems) if is_home_ok else _no_policy(problems[-1])
+        policy, mode = self._policy(problems) if is_home_ok else (_no_policy(problems[-1]), None)
         check, is_current = self._checker.last()
         kernel = None
         if kernel_id is not None:
             kernel = read_kernel(self._home, kernel_id)
         return {
-            "mode": "guard",
+            "mode": mode,
             "version": _version(),
             "posture": (Posture.DEGRADED if problems else Posture.GUARDED).value,
             "problems": [_shown(problem) for problem in problems],
@@ -100,13 +109,15 @@ class Workspace:
             return False
         return True
 
-    def _policy(self, problems: list[CloisterError]) -> dict[str, Any]:
+    def _policy(self, problems: list[CloisterError]) -> tuple[dict[str, Any], str | None]:
+        """Returns what is said about the policy, and its mode."""
         try:
             policy = load_policy(self._home)
         except CloisterError as error:
             problems.append(error)
-            return _no_policy(error)
-        return {"name": policy.name, "digest": policy.digest, "valid": True}
+            return _no_policy(error), None
+        facts = {"name": policy.name, "digest": policy.digest, "valid": True}
+        return facts, policy.mode.value
 
 
 def _no_policy(error: CloisterError) -> dict[str, Any]:

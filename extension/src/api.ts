@@ -41,7 +41,7 @@ export interface RecordFacts {
 export interface KernelFacts {
   kernel_id: string;
   guarded: boolean;
-  sandbox: 'bubblewrap' | 'none';
+  sandbox: 'bubblewrap' | 'landlock' | 'none';
   posture: PostureName;
   user: string | null;
   notebook: string | null;
@@ -50,7 +50,8 @@ export interface KernelFacts {
 }
 
 export interface Status {
-  mode: 'guard';
+  /** The policy's; null while it is not valid. */
+  mode: 'observe' | 'guard' | 'enclave' | null;
   version: string;
   posture: 'guarded' | 'degraded';
   problems: Problem[];

@@ -39,11 +39,13 @@ class JupyterServer:
     Args:
         root: Directory that the server shows, and the workspace of its kernels.
         environ: Environment of the server, ``CLOISTER_HOME`` included.
+        is_guarded: Whether Cloister's extension is loaded; with it, only guarded kernels start.
     """
 
-    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, environ: Mapping[str, str], *, is_guarded: bool = True) -> None:
         self._root = root
         self._environ = dict(environ)
+        self._is_guarded = is_guarded
         self.token = secrets.token_hex(24)
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -68,6 +70,8 @@ class JupyterServer:
             "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.root_dir={self._root}",
         ]
+        if not self._is_guarded:
+            command.append("--ServerApp.jpserver_extensions={'cloister_lab': False}")
         if os.geteuid() == 0:
             command.append("--allow-root")  # containers; Jupyter refuses otherwise
         self.log = scratch / "server.log"

@@ -255,14 +255,20 @@ def test_doctor_says_what_holds_and_what_does_not(call, home):
     code, report = call("doctor")
     by_id = {g["id"]: g for g in report["guarantees"]}
     assert report["mode"] == "guard"
-    assert list(by_id) == ["sandbox", "network", "home-private", "policy", "record",
-                           "witness", "record-rollback", "record-forgery", "record-backdating",
-                           "kernelspec", "lab-extension", "identity", "account"]  # fmt: skip
+    assert list(by_id) == ["sandbox", "files", "network", "processes", "system-calls", "rights",
+                           "names", "environment", "gpu", "resources", "home-private", "policy",
+                           "record", "witness", "record-rollback", "record-forgery",
+                           "record-backdating", "kernelspec", "lab-extension", "terminals",
+                           "other-kernels", "identity", "account"]  # fmt: skip
     assert all(set(g) == {"id", "holds", "why", "fix"} for g in report["guarantees"])
     for name in ("home-private", "policy", "record"):
         assert by_id[name]["holds"], by_id[name]
     assert not by_id["identity"]["holds"], "the user's own word is no proof"
     assert code == (0 if all(g["holds"] for g in report["guarantees"]) else 1)
+    home.policy_path.write_text("version: 1\nmode: enclave\nserver: {terminals: true}\n")
+    report = call("doctor")[1]
+    assert report["mode"] == "enclave"
+    assert not {g["id"]: g for g in report["guarantees"]}["terminals"]["holds"]
     home.policy_path.write_text("version: 1\nidentity: {from_environment: false}\n")
     assert {g["id"]: g for g in call("doctor")[1]["guarantees"]}["identity"]["holds"]
 

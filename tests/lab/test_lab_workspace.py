@@ -32,6 +32,20 @@ def test_a_live_sandboxed_kernel_is_guarded(home):
     assert state.user == "maya"
 
 
+def test_a_kernel_behind_reduced_walls_is_degraded_and_says_which(home):
+    write_state(home, "k", sandbox="landlock")
+    state = read_kernel(home, "k")
+    assert (state.posture, state.sandbox) == (Posture.DEGRADED, "landlock")
+
+
+def test_the_mode_is_the_policys(home, workspace):
+    assert workspace.status(None)["mode"] == "guard"
+    home.policy_path.write_text("version: 1\nmode: enclave\n")
+    assert workspace.status(None)["mode"] == "enclave"
+    home.policy_path.write_text("nonsense")
+    assert workspace.status(None)["mode"] is None
+
+
 @pytest.mark.parametrize(
     "changes",
     [

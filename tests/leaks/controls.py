@@ -99,6 +99,14 @@ def open_environment(patch: pytest.MonkeyPatch, _ground: Ground) -> None:
     )
 
 
+def without_extension(patch: pytest.MonkeyPatch, _ground: Ground) -> None:
+    """Starts servers that do not load Cloister's extension."""
+    from cloister.cli import setup
+
+    settings = {"--ServerApp.jpserver_extensions": "{'cloister_lab': False}"}
+    patch.setattr(setup, "LAB_SETTINGS", settings)
+
+
 CONTROLS = {
     "text": Control(
         "scanning of text in every message",
@@ -166,6 +174,27 @@ CONTROLS = {
         ("filesystem-kernel-settings",),
         mounted(lambda _: Path("/proc/sys")),
         needs_root=True,
+    ),
+    "seccomp": Control(
+        "a filter of system calls",
+        (
+            "isolation-trace-child",
+            "isolation-child-memory-call",
+            "isolation-io-ring-use",
+            "isolation-key-ring",
+            "isolation-personality",
+        ),
+        without("--seccomp", "62"),
+    ),
+    "server": Control(
+        "no terminals and no other kernels in a server",
+        (
+            "server-terminal",
+            "server-terminal-data",
+            "server-kernel-beside",
+            "server-kernel-default",
+        ),
+        without_extension,
     ),
     "environment": Control(
         "an environment by an allow-list",

@@ -337,8 +337,40 @@ class TestRefusals:
             start_kernel()
         assert "apt-get install bubblewrap" in str(caught.value)
 
-    def test_optional_sandbox_starts_and_says_so(self, start_kernel, home, monkeypatch):
+    def test_optional_sandbox_takes_the_best_walls_there_are(self, start_kernel, home, monkeypatch):
+        from cloister.sidecar import landlock
         from cloister.store.home import Home, ensure_home
+
+        if landlock.version() < landlock.SIGNALS_VERSION:
+            pytest.skip("no Landlock here")
+        ensure_home(Home(home))
+        write_policy(home, "version: 1\nsandbox: optional\n")
+        monkeypatch.setenv("PATH", "/nonexistent")
+        kernel = start_kernel()
+        state = json.loads((home / "run" / kernel.manager.kernel_id / "state.json").read_text())
+        assert state["sandbox"] == "landlock"
+        holds = {g["id"]: g["holds"] for g in state["guarantees"]}
+        assert not holds["sandbox"]
+        assert holds["network"]
+        write_policy(home, "version: 1\nsandbox: required\n")
+        assert "CLO-SANDBOX-001" in kernel.run("1").reply["evalue"]
+
+    def test_reduced_walls_are_not_for_root(self, start_kernel, home, monkeypatch):
+        from cloister.store.home import Home, ensure_home
+
+        if os.geteuid() != 0:
+            pytest.skip("this is an ordinary account")
+        ensure_home(Home(home))
+        write_policy(home, "version: 1\nsandbox: reduced\n")
+        monkeypatch.setenv("PATH", "/nonexistent")
+        with pytest.raises(Exception, match=r"CLO-SANDBOX-008.*ordinary account"):
+            start_kernel()
+
+    def test_optional_sandbox_starts_and_says_so(self, start_kernel, home, monkeypatch):
+        from cloister.sidecar import landlock
+        from cloister.store.home import Home, ensure_home
+
+        monkeypatch.setattr(landlock, "version", lambda: 0)
 
         ensure_home(Home(home))
         write_policy(home, "version: 1\nsandbox: optional\n")

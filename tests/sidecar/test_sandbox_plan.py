@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cloister.core.errors import SandboxUnavailable
 from cloister.sidecar import sandbox
+from cloister.sidecar.syscallfilter import filter_program
 
 HOME = Path("/state/cloister")
 USER = Path("/home/ann")
@@ -109,13 +110,16 @@ def plan(tmp_path):
 
 
 def run(plan, script):
+    filter_file = plan.etc_dir / "filter"
+    filter_file.write_bytes(filter_program())
     command = sandbox.bwrap_command(plan, ["/bin/sh", "-c", script])
     read, write = os.pipe()
     os.dup2(write, sandbox.STATUS_FD, inheritable=True)
-    done = subprocess.run(
-        command, pass_fds=(sandbox.STATUS_FD,), capture_output=True, text=True, check=False
-    )
-    for fd in (read, write, sandbox.STATUS_FD):
+    program = os.open(filter_file, os.O_RDONLY)
+    os.dup2(program, sandbox.FILTER_FD, inheritable=True)
+    passed = (sandbox.STATUS_FD, sandbox.FILTER_FD)
+    done = subprocess.run(command, pass_fds=passed, capture_output=True, text=True, check=False)
+    for fd in (read, write, program, *passed):
         os.close(fd)
     return done.stdout
 

@@ -33,7 +33,11 @@ _CHROMIUM = next(
 def lab_server(tmp_path_factory):
     """JupyterLab on loopback with an empty home and working directory."""
     base = tmp_path_factory.mktemp("lab")
-    with run_server(base, make_home(base / "home"), app="jupyterlab") as running:
+    home = make_home(base / "home")
+    # What the page says about a kernel without a guard can be seen where there is one.
+    with home.policy_path.open("a") as policy:
+        policy.write("server: {unguarded_kernels: true}\n")
+    with run_server(base, home, app="jupyterlab") as running:
         yield running
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,13 +14,16 @@ import click
 
 from cloister.cli.output import json_option, print_json, print_table, say
 from cloister.core.errors import CloisterError
+from cloister.core.guarantees import Guarantee
 from cloister.core.policy import SandboxMode
+from cloister.core.serverrules import CLOSED
 from cloister.store.home import Home, check_private, ensure_home, locate_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloister.core.policy import Policy
+    from cloister.sidecar.bestwalls import BestWalls
     from cloister.store.evidence.standing import Standing
 
 _FULL_VERIFY_EVENTS: Final = 200_000
@@ -28,31 +31,15 @@ _LOW_SPACE_BYTES: Final = 50_000_000
 _PROVISIONER: Final = "cloister-provisioner"
 
 
-@dataclass(frozen=True, slots=True)
-class Guarantee:
-    """One promise.
-
-    Attributes:
-        id: Short and stable.
-        holds: Whether it holds on this machine, now.
-        why: How that is known.
-        fix: What would make it hold; empty when it does.
-    """
-
-    id: str
-    holds: bool
-    why: str
-    fix: str = ""
-
-
 @click.command()
 @json_option
 def doctor(*, as_json: bool) -> None:
     """Say which guarantees hold here, and which do not."""
     home = locate_home(os.environ)
-    guarantees = examine(home)
+    policy, guarantees = examine(home)
     if as_json:
-        document = {"mode": "guard", "guarantees": [asdict(g) for g in guarantees]}
+        mode = policy.mode.value if policy else None
+        document = {"mode": mode, "guarantees": [asdict(g) for g in guarantees]}
         print_json(document)
     else:
         print_table(
@@ -65,8 +52,8 @@ def doctor(*, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-def examine(home: Home) -> list[Guarantee]:
-    """Returns every guarantee; a check that fails to run counts as one that does not hold."""
+def examine(home: Home) -> tuple[Policy | None, list[Guarantee]]:
+    """Returns the policy and every guarantee; a check that fails to run has shown nothing."""
     private = _guard("home-private", lambda: _home_private(home))
     policy: Policy | None = None
 
@@ -78,16 +65,16 @@ def examine(home: Home) -> list[Guarantee]:
         return _holds("policy", f"{policy.name}, {policy.digest[:12]}, is valid")
 
     stated = _guard("policy", check_policy)
-    sandbox = _guard("sandbox", _sandbox)
-    return [
-        sandbox,
-        _network(sandbox, policy),
+    return policy, [
+        *_walls(home, policy),
+        _guard("resources", lambda: _resources(policy)),
         private,
         stated,
         _guard("record", lambda: _record(home)),
         *_witnessed(home, policy),
         _guard("kernelspec", _kernelspec),
-        _guard("lab-extension", _lab_extension),
+        extension := _guard("lab-extension", _lab_extension),
+        *_server(policy, extension),
         _identity(policy),
         _account(),
     ]
@@ -130,22 +117,62 @@ def _account() -> Guarantee:
     )
 
 
-def _sandbox() -> Guarantee:
-    from cloister.sidecar.sandbox import probe
+def _walls(home: Home, policy: Policy | None) -> list[Guarantee]:
+    """Returns which walls stand, and what was tried inside them."""
+    from cloister.sidecar.bestwalls import best_walls
+    from cloister.sidecar.trial import TRIED, try_walls
 
-    report = probe()
-    return Guarantee("sandbox", report.holds, report.reason, report.fix)
+    try:
+        standing = best_walls()
+        tried = try_walls(standing.walls, home.root)
+    except Exception as error:  # noqa: BLE001 - a trial that breaks has not shown that anything holds
+        why = f"the trial could not run ({type(error).__name__})"
+        return [_fails(name, why, "Run: cloister drill") for name in ("sandbox", *TRIED)]
+    return [_sandbox(standing, policy), *tried]
 
 
-def _network(sandbox: Guarantee, policy: Policy | None) -> Guarantee:
-    if sandbox.holds:
-        why = "kernels have a network of their own; the egress proxy is the only way out"
-        return _holds("network", why)
-    if policy is not None and policy.sandbox is SandboxMode.OPTIONAL:
-        why = "the policy lets kernels start without walls, and then they reach any host"
-    else:
-        why = "without a sandbox there is no separate network, so guarded kernels do not start"
-    return _fails("network", why, sandbox.fix)
+def _sandbox(standing: BestWalls, policy: Policy | None) -> Guarantee:
+    from cloister.sidecar.walls import Walls
+
+    if standing.walls is Walls.BUBBLEWRAP:
+        return _holds("sandbox", standing.why)
+    mode = policy.sandbox if policy else SandboxMode.REQUIRED
+    starts = "start" if standing.walls.suffice(mode) else "do not start"
+    there = "Landlock and seccomp" if standing.walls.stand else "no walls"
+    why = f"{standing.why}; there are {there}, and by the policy (sandbox: {mode.value}) kernels"
+    return _fails("sandbox", f"{why} {starts}", standing.fix)
+
+
+def _resources(policy: Policy | None) -> Guarantee:
+    from cloister.core.resources import ResourceLimits
+    from cloister.sidecar.controlgroup import try_group
+
+    limits = policy.resources if policy else ResourceLimits()
+    held = (
+        "a control group holds memory and processes"
+        if try_group(limits)
+        else "no control group can be made here: the sidecar looks several times a second"
+    )
+    return _holds("resources", f"limits are set by the policy; {held}")
+
+
+def _server(policy: Policy | None, extension: Guarantee) -> list[Guarantee]:
+    rules = policy.server if policy else CLOSED
+    rows = []
+    for name, what, is_open in (
+        ("terminals", "terminals", rules.terminals),
+        ("other-kernels", "kernels without a guard", rules.unguarded_kernels),
+    ):
+        key = name if name == "terminals" else "unguarded_kernels"
+        if is_open:
+            why, fix = f"the policy lets the server have {what}", f"Leave server.{key} out of it."
+            rows.append(_fails(name, why, fix))
+        elif not extension.holds:
+            why = f"nothing keeps a server from having {what}: {extension.why}"
+            rows.append(_fails(name, why, extension.fix))
+        else:
+            rows.append(_holds(name, f"the server extension lets no server here have {what}"))
+    return rows
 
 
 def _record(home: Home) -> Guarantee:

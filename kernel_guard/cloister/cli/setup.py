@@ -19,13 +19,11 @@ _JUPYTER_SETTINGS = (
     "jupyter_lab_config",
     "jupyter_notebook_config",
 )
-# An unguarded kernel or a terminal beside guarded ones would be a way around them. Whoever needs
-# one passes the option; whoever administers the machine decides who may.
+# The server extension sees to it that no terminal and no unguarded kernel stands beside guarded
+# ones (`server` in the policy), also where JupyterLab is started in another way.
 LAB_SETTINGS = {
     "--MappingKernelManager.default_kernel_name": "cloister",
-    "--KernelSpecManager.allowed_kernelspecs": "cloister",
-    "--KernelSpecManager.ensure_native_kernel": "False",
-    "--ServerApp.terminals_enabled": "False",
+    "--ServerApp.jpserver_extensions": "{'cloister_lab': True}",
 }
 
 

@@ -81,6 +81,12 @@ class GuardStopped(CloisterError):
     default_code = "CLO-SIDECAR-001"
 
 
+class ResourceExceeded(GuardStopped):
+    """The kernel used more of the machine than the policy gives it, and was stopped."""
+
+    default_code = "CLO-RESOURCE-001"
+
+
 class BrokerUnavailable(CloisterError):
     """The in-kernel client cannot reach the broker of its sidecar."""
 
@@ -115,6 +121,7 @@ _BY_CODE_PREFIX: dict[str, type[CloisterError]] = {
     "CLO-BROKER": BrokerUnavailable,
     "CLO-DP": BudgetExceeded,
     "CLO-OUTPUT": OutputBlocked,
+    "CLO-RESOURCE": ResourceExceeded,
     "CLO-REVEAL": RevealDenied,
 }
 

@@ -34,6 +34,8 @@ from cloister.core.recognizers import (
     recognizers_from_list,
 )
 from cloister.core.recordrules import RecordRules, record_from_dict
+from cloister.core.resources import ResourceLimits, resources_from_dict
+from cloister.core.serverrules import CLOSED, ServerRules, server_rules_from_dict
 from cloister.core.volume import VolumeLimit, volume_limits_from_list
 
 if TYPE_CHECKING:
@@ -50,9 +52,16 @@ class Treatment(Enum):
 
 
 class SandboxMode(Enum):
-    """Whether a kernel may start where it cannot be isolated."""
+    """Which walls a kernel needs, to start.
+
+    Attributes:
+        REQUIRED: Namespaces of its own.
+        REDUCED: Those, or less where there are none: files and system calls are still limited.
+        OPTIONAL: The best there are, also none.
+    """
 
     REQUIRED = "required"
+    REDUCED = "reduced"
     OPTIONAL = "optional"
 
 
@@ -137,6 +146,8 @@ class Policy:
     providers: tuple[Provider, ...] = ()
     regions: frozenset[str] | None = None
     record: RecordRules = field(default_factory=RecordRules)
+    server: ServerRules = CLOSED
+    resources: ResourceLimits = field(default_factory=ResourceLimits)
     raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def level_of(self, entity_type: str) -> Level:
@@ -246,5 +257,7 @@ def policy_from_dict(data: dict[str, Any], digest: str) -> Policy:
         providers=providers_from_list(data.get("providers", ())),
         regions=frozenset(data["regions"]) if "regions" in data else None,
         record=record_from_dict(data.get("record", {})),
+        server=server_rules_from_dict(data.get("server", {})),
+        resources=resources_from_dict(data.get("resources", {})),
         raw=data,
     )

@@ -17,6 +17,7 @@ import threading
 from typing import Any
 
 from cloister.core.errors import BrokerUnavailable, error_from_dict
+from cloister.hooks.door import connection_through, door
 
 SOCKET_VARIABLE = "CLOISTER_BROKER"
 TOKEN_VARIABLE = "CLOISTER_TOKEN"  # noqa: S105 - the name of a variable, not a secret
@@ -126,6 +127,9 @@ class BrokerClient:
 
     def _connect(self, timeout_s: float) -> socket.socket:
         if self._socket is None:
+            if (handed := door()) is not None:
+                self._socket = connection_through(handed, timeout_s)
+                return self._socket
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 connection.settimeout(timeout_s)

@@ -18,6 +18,8 @@ from cloister.sidecar.kernelprocess import KernelProcess
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cloister.sidecar.sidecar import Sidecar
+
 # What comes before the kernel's start delays it: everything else is imported when it is needed.
 
 _INNER_PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
@@ -33,7 +35,8 @@ def main(spec_file: str) -> int:
         tuple(raw["command"]),
         {**raw["environment"], "CLOISTER_TOKEN": token},
         cwd=raw["cwd"],
-        sandboxed=raw["sandboxed"],
+        walls=raw["walls"],
+        filter_file=raw["filter_file"],
     )
     signal.signal(signal.SIGINT, lambda *_: kernel.interrupt())
     signal.signal(signal.SIGTERM, lambda *_: kernel.kill())
@@ -53,10 +56,12 @@ def _guard(spec_file: str, kernel: KernelProcess, token: str, inner_key: bytes) 
     )
     spec = LaunchSpec.read(Path(spec_file))
     outcome: dict[str, object] = {}
+    sidecar: Sidecar | None = None
     try:
         from cloister.sidecar.sidecar import Sidecar
 
-        Sidecar(spec, kernel, token, inner_key).run()
+        sidecar = Sidecar(spec, kernel, token, inner_key)
+        sidecar.run()
     except BaseException as error:  # whatever it is, the kernel must not go on without its guard
         outcome["error"] = _describe(error)
         if not isinstance(error, Exception):
@@ -64,7 +69,9 @@ def _guard(spec_file: str, kernel: KernelProcess, token: str, inner_key: bytes) 
     finally:
         kernel.kill()
         outcome["kernel_exit_code"] = kernel.exit_code
+        outcome["is_recorded"] = sidecar is not None and sidecar.is_end_recorded
         _write_exit(spec.exit_file, outcome)
+        kernel.end_orphans()
     if "error" in outcome:
         logging.getLogger("cloister.sidecar").error("%s", outcome["error"])
         return 70  # EX_SOFTWARE

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from cloister.core.errors import CloisterError, GuardStopped
+from cloister.core.errors import CloisterError, GuardStopped, error_from_dict
 from cloister.core.records import Record
 from cloister.sidecar import wire
 from cloister.store.home import Home
@@ -34,7 +34,10 @@ LINGER_MS = 500
 
 
 def watch(
-    process: subprocess.Popen[bytes], spec: LaunchSpec, is_end_expected: Callable[[], bool]
+    process: subprocess.Popen[bytes],
+    spec: LaunchSpec,
+    is_end_expected: Callable[[], bool],
+    remember: Callable[[CloisterError], None] = lambda _: None,
 ) -> None:
     """Waits for a sidecar to end, and speaks for it if nobody asked it to.
 
@@ -42,6 +45,7 @@ def watch(
         process: The sidecar.
         spec: Its launch.
         is_end_expected: Returns whether somebody asked for the end (shutdown, restart, kill).
+        remember: Takes a reason that no client waits for, so that the next kernel can give it.
     """
     code = process.wait()
     if is_end_expected():
@@ -52,10 +56,12 @@ def watch(
     error = _reason(code, ended)
     logger.error("%s", error)
     identities, unfinished = _read_journal(spec)
-    for step in (
-        partial(_tell_clients, spec, identities, unfinished, error),
-        partial(_record_end, spec, unfinished, error),
-    ):
+    if not unfinished:
+        remember(error)
+    steps = [partial(_tell_clients, spec, identities, unfinished, error)]
+    if ended is None or not ended.get("is_recorded"):
+        steps.append(partial(_record_end, spec, unfinished, error))
+    for step in steps:
         try:
             step()
         except Exception as problem:  # noqa: BLE001 - a last word must not end in a traceback
@@ -76,12 +82,7 @@ def read_exit(spec: LaunchSpec) -> dict[str, Any] | None:
 
 def _reason(code: int, ended: dict[str, Any] | None) -> CloisterError:
     if ended is not None:
-        error = ended["error"]
-        return GuardStopped(
-            error.get("message") or "The guard of this kernel could not go on.",
-            code=error.get("code"),
-            remedy=error.get("remedy") or "",
-        )
+        return error_from_dict(ended["error"])
     how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
     return GuardStopped(
         f"The guard of this kernel {how}, so the kernel was stopped with it: "

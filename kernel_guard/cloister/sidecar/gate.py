@@ -99,6 +99,8 @@ class Gate:
             :class:`CloisterError` when nothing may run now (policy unreadable, index not ready).
         journal: Takes a line for each new client and each begin and end of an execution, so that
             somebody else can speak for this gate when it is gone (:mod:`.farewell`).
+        notice: Said once on stderr, with the first execution.
+        on_ready: Called when the kernel's sockets are there and before it hears a first message.
         bounds: What the kernel has read and its user has seen, where that matters.
     """
 
@@ -112,6 +114,8 @@ class Gate:
         recorder: Recorder,
         before_execute: Callable[[], None],
         journal: Callable[[str], None],
+        on_ready: Callable[[], None] = lambda: None,
+        notice: str = "",
         bounds: Bounds | None = None,
     ) -> None:
         self._front_key, self._back_key = front.key, back.key
@@ -119,6 +123,8 @@ class Gate:
         self._checker, self._lanes = checker, Lanes(checker)
         self._before_execute = before_execute
         self._journal = journal
+        self._on_ready = on_ready
+        self._notice = notice
         self._requests: OrderedDict[str, _Request] = OrderedDict()
         self._clients: set[tuple[str, bytes]] = set()
         self._outputs = Outputs(guard, recorder, self._publish, self._header_of, bounds)
@@ -145,6 +151,7 @@ class Gate:
                 self._copy_log(log_fd, logging.ERROR)
             return
         self._back = connected
+        self._on_ready()
         handlers = self._handlers()
         poller = zmq.Poller()
         for socket in handlers:
@@ -255,6 +262,10 @@ class Gate:
             return False
         self._checker.prepare()
         self._journal(f"begin {message.msg_id}")
+        if self._notice:
+            said, self._notice = f"The kernel before this one ended. {self._notice}\n", ""
+            content = {"name": "stderr", "text": said}
+            self._publish(wire.make_message("stream", content, parent=message.header))
         return True
 
     def _admit_debugger(self, message: wire.Message, channel: str) -> bool:

@@ -9,51 +9,87 @@ import contextlib
 import json
 import os
 import signal
+from typing import TYPE_CHECKING
 
-STATUS_FD = 63  # sandbox.STATUS_FD; importing the sandbox here would delay the kernel
+if TYPE_CHECKING:
+    import socket
+
+# Those of sandbox and hooks.door; importing these here would delay the kernel.
+STATUS_FD = 63
+FILTER_FD = 62
+DOOR_FD = 61
+
+
+_PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+_MOST_ROUNDS = 100
 
 
 class KernelProcess:
     """One running kernel.
 
     Bubblewrap's first process watches a second one, the namespace's init, whose first child is the
-    kernel. An interrupt goes to the kernel alone; ending the init ends everything inside.
+    kernel. An interrupt goes to the kernel alone; ending the init ends everything inside. Without
+    bubblewrap there is no init: what the kernel leaves behind becomes a child of this process, and
+    is ended with it.
 
     Args:
         command: What to run.
         environment: The kernel's whole environment.
         cwd: Where to start it; bubblewrap goes there by itself.
-        sandboxed: Whether ``command`` is bubblewrap.
+        walls: What ``command`` puts around the kernel: ``bubblewrap``, ``landlock`` or ``none``.
+        filter_file: The filter of system calls, where there are walls.
+
+    Attributes:
+        door: Where the kernel asks for connections that it cannot make itself; only behind
+            Landlock, where it can make none.
     """
 
     def __init__(
-        self, command: tuple[str, ...], environment: dict[str, str], *, cwd: str, sandboxed: bool
+        self,
+        command: tuple[str, ...],
+        environment: dict[str, str],
+        *,
+        cwd: str,
+        walls: str,
+        filter_file: str,
     ) -> None:
-        self._sandboxed = sandboxed
+        self._sandboxed = walls == "bubblewrap"
         self._init_pid: int | None = None
         self._status = bytearray()
         self.exit_code: int | None = None
         self.log_fd, log_write = os.pipe2(os.O_CLOEXEC)
         self._status_fd, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        os.chdir("/" if sandboxed else cwd)
+        actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = [
+            (os.POSIX_SPAWN_DUP2, null, 0),
+            (os.POSIX_SPAWN_DUP2, log_write, 1),
+            (os.POSIX_SPAWN_DUP2, log_write, 2),
+            (os.POSIX_SPAWN_DUP2, status_write, STATUS_FD),
+        ]
+        if filter_file:
+            actions += [(os.POSIX_SPAWN_OPEN, FILTER_FD, filter_file, os.O_RDONLY, 0)]
+        self.door: socket.socket | None = None
+        inner = None
+        if walls == "landlock":
+            self.door, inner = _make_door()
+            actions += [(os.POSIX_SPAWN_DUP2, inner.fileno(), DOOR_FD)]
+        if not self._sandboxed:
+            _adopt_orphans()
+        os.chdir("/" if self._sandboxed else cwd)
         # bubblewrap dies with the thread that starts it: this must be the main one.
         self._pid = os.posix_spawnp(
             command[0],
             command,
             environment,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, null, 0),
-                (os.POSIX_SPAWN_DUP2, log_write, 1),
-                (os.POSIX_SPAWN_DUP2, log_write, 2),
-                (os.POSIX_SPAWN_DUP2, status_write, STATUS_FD),
-            ],
+            file_actions=actions,
             setsid=True,
         )
         os.chdir("/")
         self.exit_fd = os.pidfd_open(self._pid)
         for fd in (log_write, status_write, null):
             os.close(fd)
+        if inner is not None:
+            inner.close()
 
     @property
     def pid(self) -> int:
@@ -87,6 +123,42 @@ class KernelProcess:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
+    def roots(self) -> list[int]:
+        """Returns the processes that all of the kernel's descend from.
+
+        Without a namespace, what loses its parent becomes a child of this process. It is in another
+        session than this process's helpers: none can be entered, and the kernel began one.
+        """
+        if self._sandboxed:
+            return [self._pid]
+        own = os.getsid(0)
+        found = []
+        for pid in _children(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getsid(pid) != own:
+                    found.append(pid)
+        return found
+
+    def end_orphans(self) -> None:
+        """Ends what the kernel has left behind; called last, when nothing else is a child here."""
+        if self._sandboxed:
+            return  # went with the namespace
+        for _ in range(_MOST_ROUNDS):  # a child that forks while it is ended leaves another one
+            children = _children(os.getpid())
+            if not children:
+                return
+            for pid in children:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+    @property
+    def kernel_pid(self) -> int | None:
+        """The kernel itself, by its number out here; ``None`` while it is not known."""
+        self._read_status()
+        return self._kernel_pid()
+
     def _read_status(self) -> None:
         """Reads bubblewrap's status to its end: it dies of SIGPIPE when nobody reads on."""
         while self._status_fd >= 0:
@@ -107,9 +179,28 @@ class KernelProcess:
             return self._pid
         if self._init_pid is None:
             return None
-        try:
-            with open(f"/proc/{self._init_pid}/task/{self._init_pid}/children") as file:  # noqa: PTH123
-                first = file.read().split()[:1]
-        except OSError:
-            return None
-        return int(first[0]) if first else None
+        return next(iter(_children(self._init_pid)), None)
+
+
+def _children(pid: int) -> list[int]:
+    """Returns the children of a process, oldest first."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - pathlib costs start-up time
+            with open(f"/proc/{pid}/task/{task}/children") as file:  # noqa: PTH123
+                found += map(int, file.read().split())
+    return found
+
+
+def _make_door() -> tuple[socket.socket, socket.socket]:
+    """Returns both ends of a socket whose messages have borders: one question, one answer."""
+    import socket
+
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def _adopt_orphans() -> None:
+    """Makes this process the parent of whatever loses its own below it: prctl(2)."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)

@@ -6,12 +6,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from cloister.core.errors import SandboxUnavailable
-from cloister.core.policy import Policy, SandboxMode
 from cloister.store.policy import load_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cloister.core.policy import Policy
+    from cloister.sidecar.walls import Walls
     from cloister.store.home import Home
 
 
@@ -20,13 +21,13 @@ class LivePolicy:
 
     Args:
         home: Where ``policy.yaml`` is.
-        sandboxed: Whether this kernel runs behind walls.
+        walls: What stands around this kernel.
         on_change: Called with the new policy after a change.
     """
 
-    def __init__(self, home: Home, *, sandboxed: bool, on_change: Callable[[Policy], None]) -> None:
+    def __init__(self, home: Home, *, walls: Walls, on_change: Callable[[Policy], None]) -> None:
         self._home = home
-        self._sandboxed = sandboxed
+        self._walls = walls
         self._on_change = on_change
         self._lock = threading.Lock()
         self._stamp = self._read_stamp()
@@ -46,9 +47,10 @@ class LivePolicy:
                 policy = load_policy(self._home)
                 self._stamp, self.last_valid = stamp, policy
                 self._on_change(policy)
-        if not self._sandboxed and self.last_valid.sandbox is SandboxMode.REQUIRED:
+        if not self._walls.suffice(self.last_valid.sandbox):
             raise SandboxUnavailable(
-                "The policy now requires a sandbox and this kernel has none.",
+                f"The policy now requires more around a kernel than this one has "
+                f"(sandbox: {self.last_valid.sandbox.value}; here: {self._walls.value}).",
                 rule="sandbox",
                 remedy="Restart the kernel.",
             )

@@ -63,6 +63,20 @@ def held_files(root: int) -> frozenset[int] | None:
     return frozenset(held)
 
 
+def descendants(root: int) -> list[int]:
+    """Returns a process and all its descendants, without those that end while this looks."""
+    found: list[int] = []
+    waiting = [root]
+    while waiting:
+        pid = waiting.pop()
+        with suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                with suppress(OSError):
+                    waiting += map(int, (task / "children").read_text("ascii").split())
+            found.append(pid)
+    return found
+
+
 def _tree(root: int) -> Iterator[str]:
     """Yields a process and all its descendants."""
     waiting = [str(root)]

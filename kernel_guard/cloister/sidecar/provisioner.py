@@ -15,31 +15,28 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.provisioning import LocalProvisioner
 from tornado.web import HTTPError
 
-from cloister.core.errors import CloisterError, SandboxUnavailable
-from cloister.core.policy import Policy, SandboxMode
+from cloister.core.errors import CloisterError
 from cloister.sidecar import farewell, sandbox
+from cloister.sidecar.bestwalls import require_walls
+from cloister.sidecar.controlgroup import group_name, remove_group
+from cloister.sidecar.enclosure import enclose
 from cloister.sidecar.proxy.trust import BUNDLE_NAME, BUNDLE_VARIABLES
 from cloister.sidecar.rundir import new_run_dir, run_base
 from cloister.sidecar.spec import LaunchSpec
+from cloister.sidecar.walls import Walls
 from cloister.store.home import Home, ensure_home, locate_home
 from cloister.store.identity import current_user
 from cloister.store.policy import load_policy
 
+if TYPE_CHECKING:
+    from cloister.core.policy import Policy
+
 logger = logging.getLogger(__name__)
-
-
-# Where no sandbox ends a kernel with its sidecar, the operating system does: prctl(2),
-# PR_SET_PDEATHSIG. Asked once more who the parent is, since it may have died in between.
-_DIE_WITH_PARENT = (
-    "import ctypes, os, signal, sys; parent = os.getppid(); "
-    "ctypes.CDLL(None).prctl(1, signal.SIGKILL); "
-    "os.getppid() == parent and os.execvp(sys.argv[1], sys.argv[1:])"
-)
 
 
 class KernelRefused(CloisterError, HTTPError):
@@ -71,11 +68,11 @@ class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_cli
             KernelRefused: The policy, the home, the record or the sandbox is not in order.
         """
         try:
-            home, policy, sandboxed = self._check()
+            home, policy, walls = self._check()
             self._use_ipc()
             kwargs = await super().pre_launch(**kwargs)
-            self._spec = self._make_spec(home, policy, kwargs, sandboxed=sandboxed)
-            if not sandboxed:
+            self._spec = self._make_spec(home, policy, kwargs, walls)
+            if not walls.stand:
                 logger.warning("CLO-SANDBOX-005: this kernel runs without a sandbox (policy)")
         except CloisterError as error:
             raise KernelRefused(error) from None
@@ -94,12 +91,16 @@ class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_cli
         assert self._spec is not None  # noqa: S101 - pre_launch ran before
         self._watcher = threading.Thread(
             target=farewell.watch,
-            args=(self.process, self._spec, lambda: self._end_expected),
+            args=(self.process, self._spec, lambda: self._end_expected, self._remember),
             name="cloister-watch",
             daemon=True,
         )
         self._watcher.start()
         return info
+
+    def _remember(self, error: CloisterError) -> None:
+        """Keeps why a kernel ended where the next one finds it: each start has a provisioner."""
+        self.parent._cloister_end = str(error)  # noqa: SLF001 - the manager outlives us
 
     async def poll(self) -> int | None:
         """Says that the kernel runs until its end has been explained to the clients.
@@ -143,24 +144,18 @@ class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_cli
         if self._spec is not None:
             shutil.rmtree(self._spec.launch_dir, ignore_errors=True)
             shutil.rmtree(Home(Path(self._spec.home)).run_dir / self._spec.kernel_id, True)  # noqa: FBT003
+            remove_group(group_name(self._spec.kernel_id))
         if not restart and self._run_dir is not None:
             shutil.rmtree(self._run_dir, ignore_errors=True)
             self._run_dir = None
 
     @staticmethod
-    def _check() -> tuple[Home, Policy, bool]:
-        """Returns home, policy and whether the sandbox holds, or refuses."""
+    def _check() -> tuple[Home, Policy, Walls]:
+        """Returns home, policy and the walls that the kernel gets, or refuses."""
         home = ensure_home(locate_home(os.environ))
         policy = load_policy(home)
         _check_record(home)
-        report = sandbox.probe()
-        if not report.holds and policy.sandbox is SandboxMode.REQUIRED:
-            raise SandboxUnavailable(
-                f"This kernel cannot be isolated: {report.reason}.",
-                rule="sandbox",
-                remedy=report.fix,
-            )
-        return home, policy, report.holds
+        return home, policy, require_walls(policy.sandbox)
 
     def _use_ipc(self) -> None:
         """Moves the public sockets into a private directory; anyone can subscribe to a TCP one."""
@@ -173,7 +168,7 @@ class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_cli
         manager.ip = str(self._run_dir / "f" / "z")
 
     def _make_spec(
-        self, home: Home, policy: Policy, kwargs: dict[str, Any], *, sandboxed: bool
+        self, home: Home, policy: Policy, kwargs: dict[str, Any], walls: Walls
     ) -> LaunchSpec:
         manager = self.parent
         environ: dict[str, str] = kwargs.get("env") or dict(os.environ)
@@ -186,44 +181,43 @@ class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_cli
         cwd = Path(kwargs.get("cwd") or Path.cwd()).resolve()
         root = getattr(getattr(manager, "parent", None), "root_dir", "") or str(cwd)
         workspace = sandbox.choose_workspace(Path(root).resolve(), cwd, home.root, user_home)
-        inside = Path(sandbox.INNER_KERNEL_DIR) if sandboxed else launch_dir / "k"
-        guard = Path(sandbox.INNER_GUARD_DIR) if sandboxed else launch_dir / "g"
+        is_inside = walls is Walls.BUBBLEWRAP  # the kernel then has names of its own for these
+        inside = Path(sandbox.INNER_KERNEL_DIR) if is_inside else launch_dir / "k"
+        guard = Path(sandbox.INNER_GUARD_DIR) if is_inside else launch_dir / "g"
         command = [
             part.replace(manager.connection_file, str(inside / "connection.json"))
             for part in kwargs["cmd"]
         ]
         data = _catalogued_paths(home)
-        if sandboxed:
-            sandbox.write_etc(launch_dir / "e")
-            plan = sandbox.SandboxPlan(
-                workspace=workspace,
-                cwd=cwd,
-                read_only=sandbox.interpreter_paths(command[0]),
-                data=data,
-                hidden=sandbox.hidden_paths(workspace, home.root, run_base(), user_home),
-                kernel_dir=launch_dir / "k",
-                guard_dir=launch_dir / "g",
-                etc_dir=launch_dir / "e",
-            )
-            command = sandbox.bwrap_command(plan, command)
-        else:
-            command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, *command]
+        plan = sandbox.SandboxPlan(
+            workspace=workspace,
+            cwd=cwd,
+            read_only=sandbox.interpreter_paths(command[0]),
+            data=data,
+            hidden=sandbox.hidden_paths(workspace, home.root, run_base(), user_home),
+            kernel_dir=launch_dir / "k",
+            guard_dir=launch_dir / "g",
+            etc_dir=launch_dir / "e",
+        )
+        enclosed = enclose(walls, plan, command, launch_dir)
         return LaunchSpec(
             home=str(home.root),
             kernel_id=self.kernel_id,
             connection_file=str(Path(manager.connection_file).resolve()),
-            command=tuple(command),
+            command=enclosed.command,
             environment=sandbox.kernel_environment(
-                environ, self.kernel_spec.env, _guard_variables(guard)
+                environ, self.kernel_spec.env, {**_guard_variables(guard), **enclosed.variables}
             ),
             workspace=str(workspace),
             cwd=str(cwd),
             data=tuple(map(str, data)),
             inner_dir=str(inside),
             launch_dir=str(launch_dir),
-            sandboxed=sandboxed,
+            walls=walls.value,
+            filter_file=enclosed.filter_file,
             user=current_user(os.environ, policy),
             notebook=environ.get("JPY_SESSION_NAME") or None,
+            notice=manager.__dict__.pop("_cloister_end", ""),
             parent_pid=None if kwargs.get("independent") else os.getpid(),
         )
 

@@ -3,7 +3,8 @@
 The root of the sandbox is an allow-list. A kernel sees the operating system's read-only parts, its
 Python, the workspace (writable), catalogued data (read-only) and its own sockets. It has its own
 network, process, IPC and user namespaces, no capabilities, and cannot make further namespaces. It
-has no environment variable that was not let through by name.
+has no environment variable that was not let through by name. A filter of system calls stands beside
+the namespaces (:mod:`.syscallfilter`).
 
 Trusted: the bubblewrap binary and the operating system.
 
@@ -16,11 +17,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloister.core.errors import SandboxUnavailable
+from cloister.sidecar.syscallfilter import filter_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,9 +32,10 @@ INNER_KERNEL_DIR = "/run/cloister/kernel"
 INNER_GUARD_DIR = "/run/cloister/guard"
 INNER_HOME = "/home/cloister"
 STATUS_FD = 63
+FILTER_FD = 62
 
-_SYSTEM_DIRS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_SYSTEM_FILES = (
+SYSTEM_DIRS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+SYSTEM_FILES = (
     "/etc/ssl",
     "/etc/ca-certificates",
     "/etc/fonts",
@@ -50,7 +54,10 @@ _ENVIRONMENT = frozenset(
 )
 _ENVIRONMENT_PREFIXES = ("LC_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "MALLOC_", "CUDA_")
 _INSTALL_BUBBLEWRAP = "Install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap)"
-_ALLOW_OPTIONAL = "or set 'sandbox: optional' in the policy to accept kernels without walls."
+_ALLOW_OPTIONAL = (
+    "or accept less in the policy: 'sandbox: reduced' (Landlock and seccomp) or "
+    "'sandbox: optional' (also none)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +116,25 @@ def probe(bwrap: str | None = None) -> SandboxReport:
             reason="bubblewrap (bwrap) is not installed",
             fix=f"{_INSTALL_BUBBLEWRAP}, {_ALLOW_OPTIONAL}",
         )
-    command = [binary, *_NAMESPACES, *_system_mounts(), "--proc", "/proc", "--dev", "/dev", "true"]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+        program = filter_program()
+        done = _try_out(binary, program)
+        lacks_filters = done.returncode != 0 and _try_out(binary, None).returncode == 0
+    except SandboxUnavailable as error:
+        return SandboxReport("none", holds=False, reason=error.message, fix=error.remedy)
     except (OSError, subprocess.TimeoutExpired):
         return SandboxReport(
             "none",
             holds=False,
             reason="bubblewrap is installed but does not run",
             fix=f"Run '{binary} --version' and repair it, {_ALLOW_OPTIONAL}",
+        )
+    if lacks_filters:
+        return SandboxReport(
+            "none",
+            holds=False,
+            reason="this operating system takes no filter of system calls (seccomp)",
+            fix=f"Use a Linux kernel built with CONFIG_SECCOMP_FILTER, {_ALLOW_OPTIONAL}",
         )
     if done.returncode != 0:
         return SandboxReport(
@@ -130,6 +147,24 @@ def probe(bwrap: str | None = None) -> SandboxReport:
     return SandboxReport(
         "bubblewrap", holds=True, reason="kernels run in their own namespaces", fix=""
     )
+
+
+def _try_out(binary: str, program: bytes | None) -> subprocess.CompletedProcess[bytes]:
+    """Runs ``true`` in a sandbox without anything in it but the operating system."""
+    mounts = [*_system_mounts(), "--proc", "/proc", "--dev", "/dev"]
+    with tempfile.TemporaryFile() as file:
+        filtered = []
+        if program is not None:
+            file.write(program)
+            file.seek(0)
+            filtered = ["--seccomp", str(file.fileno())]
+        return subprocess.run(
+            [binary, *_NAMESPACES, *filtered, *mounts, "true"],
+            pass_fds=[file.fileno()],
+            capture_output=True,
+            timeout=10,
+            check=False,
+        )
 
 
 _NAMESPACES = (
@@ -155,13 +190,13 @@ _NAMESPACES = (
 
 def _system_mounts() -> list[str]:
     mounts: list[str] = []
-    for name in _SYSTEM_DIRS:
+    for name in SYSTEM_DIRS:
         path = Path(name)
         if path.is_symlink():
             mounts += ["--symlink", str(path.readlink()), name]
         elif path.is_dir():
             mounts += ["--ro-bind", name, name]
-    for name in _SYSTEM_FILES:
+    for name in SYSTEM_FILES:
         mounts += ["--ro-bind-try", name, name]
     return mounts
 
@@ -170,7 +205,8 @@ def bwrap_command(plan: SandboxPlan, argv: Sequence[str], *, bwrap: str | None =
     """Returns the command line that runs ``argv`` behind the walls of ``plan``.
 
     The environment is not part of it: pass a clean one to the process, so that no secret shows in
-    the process list. Bubblewrap writes its JSON status to file descriptor :data:`STATUS_FD`.
+    the process list. Bubblewrap writes its JSON status to file descriptor :data:`STATUS_FD` and
+    reads the filter of system calls from :data:`FILTER_FD`.
 
     Args:
         plan: What the kernel sees.
@@ -184,12 +220,13 @@ def bwrap_command(plan: SandboxPlan, argv: Sequence[str], *, bwrap: str | None =
     if binary is None:
         raise SandboxUnavailable("bubblewrap is not installed.", remedy=_INSTALL_BUBBLEWRAP + ".")
     command = [binary, *_NAMESPACES, "--json-status-fd", str(STATUS_FD)]
+    command += ["--seccomp", str(FILTER_FD)]
     command += _system_mounts()
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/home"]  # noqa: S108 - inside
     # Where root starts kernels, a write to core_pattern would run a program outside.
     command += ["--ro-bind", "/proc/sys", "/proc/sys"]
     command += ["--dir", INNER_HOME]
-    for device in _gpu_devices():
+    for device in gpu_devices():
         command += ["--dev-bind", device, device]
     for name in ("passwd", "group", "hosts"):
         command += ["--ro-bind", str(plan.etc_dir / name), f"/etc/{name}"]
@@ -229,7 +266,8 @@ def _is_visible(path: Path, plan: SandboxPlan) -> bool:
     return path.exists() and any(path.is_relative_to(root) for root in mounted)
 
 
-def _gpu_devices() -> list[str]:
+def gpu_devices() -> list[str]:
+    """Returns the device files of graphics processors, which every kernel gets."""
     return sorted(str(p) for pattern in _GPU_DEVICES for p in Path("/").glob(pattern.lstrip("/")))
 
 
@@ -269,7 +307,7 @@ def interpreter_paths(argv0: str) -> tuple[Path, ...]:
         paths += _path_entries(directory)
     entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths += [Path(entry) for entry in entries if Path(entry).is_absolute()]
-    system = [Path(name) for name in _SYSTEM_DIRS]
+    system = [Path(name) for name in SYSTEM_DIRS]
     unique: list[Path] = []
     for path in dict.fromkeys(p for raw in paths for p in (raw, raw.resolve())):
         covered = any(path.is_relative_to(root) for root in [*system, *unique])

@@ -8,11 +8,13 @@ import logging
 import os
 import threading
 import time
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloister.core.errors import CloisterError, StoreUnavailable
+from cloister.core.guarantees import Guarantee
 from cloister.detect.cleared import ClearedValues
 from cloister.detect.exact import ExactIndex
 from cloister.detect.tokens import Tokenizer
@@ -21,16 +23,21 @@ from cloister.sidecar.broker import Broker
 from cloister.sidecar.budgets import Budgets
 from cloister.sidecar.channels import Endpoints
 from cloister.sidecar.checks.checker import Checker
+from cloister.sidecar.controlgroup import group_name
+from cloister.sidecar.door import serve_door
 from cloister.sidecar.gate import Gate
 from cloister.sidecar.livepolicy import LivePolicy
 from cloister.sidecar.llm.consent import ConsentBook
 from cloister.sidecar.llm.service import ProviderService
+from cloister.sidecar.posture import walls_of
 from cloister.sidecar.proxy.wayout import WayOut
 from cloister.sidecar.reads import Reads
 from cloister.sidecar.recorder import KernelFacts, Recorder
+from cloister.sidecar.resourcewatch import ResourceWatch
 from cloister.sidecar.scan import Scanner
 from cloister.sidecar.textguard import Tally, TextGuard
 from cloister.sidecar.volume import Volume
+from cloister.sidecar.walls import Walls
 from cloister.store.budget import BudgetLedger
 from cloister.store.catalog import Catalog
 from cloister.store.evidence.witnessing import Witnessing
@@ -65,6 +72,9 @@ class Sidecar:
         kernel: The kernel's process, already started.
         token: What the kernel's broker requests carry.
         inner_key: What the kernel signs its messages with.
+
+    Attributes:
+        is_end_recorded: Whether the record says that the kernel has ended, and why.
     """
 
     def __init__(
@@ -72,11 +82,13 @@ class Sidecar:
     ) -> None:
         self._spec = spec
         self._kernel = kernel
+        self.is_end_recorded = False
         home = Home(Path(spec.home))
         keyring = open_keyring(home)
         self._home = home
+        self._walls = Walls(spec.walls)
         self._logs = _ThreadLogs(home, keyring)
-        self._policy = LivePolicy(home, sandboxed=spec.sandboxed, on_change=self._policy_changed)
+        self._policy = LivePolicy(home, walls=self._walls, on_change=self._policy_changed)
         tokenizer = Tokenizer(keyring.token_key, keyring.reversible_key)
         index = ExactIndex(keyring.index_key)
         cleared = ClearedValues(keyring.index_key)
@@ -104,7 +116,7 @@ class Sidecar:
             workspace=Path(spec.workspace).resolve(),
             scanner=self._scanner,
             recorder=self._recorder,
-            walls=kernel.pid if spec.sandboxed else None,
+            walls=kernel.pid if self._walls is Walls.BUBBLEWRAP else None,
             on_rise=self._level_rose,
         )
         self._volume = Volume(
@@ -126,7 +138,7 @@ class Sidecar:
             workspace=Path(spec.workspace),
             hello={
                 "user": spec.user,
-                "sandbox": "bubblewrap" if spec.sandboxed else "none",
+                "sandbox": spec.walls,
                 "workspace": spec.workspace,
             },
             on_read=self._reads.reported,
@@ -151,6 +163,14 @@ class Sidecar:
             ),
         )
         self._witnesses = Witnessing(home, keyring, lambda: self._policy.last_valid.record)
+        self._resources = ResourceWatch(
+            kernel,
+            lambda: self._policy.last_valid.resources,
+            workspace=Path(spec.workspace),
+            record=home.root,
+            name=group_name(spec.kernel_id),
+            roots=kernel.roots,
+        )
         self._journal = spec.journal_file.open("ab", buffering=0)
         self._gate = Gate(
             front=_front_endpoints(spec),
@@ -162,6 +182,8 @@ class Sidecar:
             recorder=self._recorder,
             before_execute=self._before_execute,
             journal=self._write_journal,
+            on_ready=self._kernel_is_ready,
+            notice=spec.notice,
             bounds=bounds,
         )
 
@@ -172,7 +194,7 @@ class Sidecar:
             {
                 "user": self._spec.user,
                 "notebook": self._spec.notebook,
-                "sandbox": "bubblewrap" if self._spec.sandboxed else "none",
+                "sandbox": self._spec.walls,
                 "policy_digest": self._policy.last_valid.digest,
                 "attested_by": "sidecar",
             },
@@ -188,14 +210,25 @@ class Sidecar:
         try:
             self._gate.run(self._kernel.has_exited, self._kernel.exit_fd, self._kernel.log_fd)
         finally:
+            exceeded = self._resources.stop()
             self._gate.close()
             self._checker.close()
             self._way_out.stop()
+        reason = exceeded.code if exceeded else "exited"
         self._recorder.append(
             "kernel.stopped",
-            {"exit_code": self._kernel.exit_code, "reason": "exited", "attested_by": "sidecar"},
+            {"exit_code": self._kernel.exit_code, "reason": reason, "attested_by": "sidecar"},
         )
         self._witnesses.stop()
+        self.is_end_recorded = True
+        if exceeded is not None:
+            raise exceeded
+
+    def _kernel_is_ready(self) -> None:
+        """Confines a kernel that has booted; nothing of its user has run."""
+        self._resources.confine()
+        self._resources.start()
+        self._write_state()
 
     def _before_execute(self) -> None:
         """Raises when nothing may run now: policy broken, or sensitive data not indexed yet."""
@@ -249,9 +282,12 @@ class Sidecar:
 
     def _serve_kernel(self) -> None:
         """Runs the broker; without it a kernel must not go on."""
+        socket_file = self._spec.guard_dir / "broker.sock"
 
         async def serve() -> None:
-            await self._broker.start(self._spec.guard_dir / "broker.sock")
+            await self._broker.start(socket_file)
+            if self._kernel.door is not None:
+                serve_door(self._kernel.door, socket_file)
             await asyncio.Event().wait()
 
         try:
@@ -286,16 +322,41 @@ class Sidecar:
             "kernel_id": self._spec.kernel_id,
             "pid": os.getpid(),
             "started_us": time.time_ns() // 1000,
-            "sandbox": "bubblewrap" if self._spec.sandboxed else "none",
+            "sandbox": self._spec.walls,
             "policy_digest": self._policy.last_valid.digest,
             "user": self._spec.user,
             "notebook": self._spec.notebook,
-            "guarantees": _guarantees(walls=self._spec.sandboxed, reads=self._reads.is_watching),
+            "guarantees": [asdict(guarantee) for guarantee in self._guarantees()],
             **self._reads.state(),
         }
         write_atomic(directory / "state.json", json.dumps(state).encode(), durable=False)
 
+    def _guarantees(self) -> list[Guarantee]:
+        """Returns what holds for this kernel and what does not, as ``cloister doctor`` says it."""
+        is_watching = self._reads.is_watching
+        reads = Guarantee(
+            "reads",
+            is_watching,
+            "opens of catalogued files are seen outside" if is_watching else _NO_WATCH,
+            "" if is_watching else "Raise fs.inotify.max_user_watches and restart the kernel.",
+        )
+        return [
+            Guarantee("gate", holds=True, why="every message is scanned outside the kernel"),
+            Guarantee("record", holds=True, why="every execution is recorded before it runs"),
+            *walls_of(
+                self._kernel.kernel_pid,
+                self._walls,
+                home=self._home.root,
+                variables={*self._spec.environment, "CLOISTER_TOKEN", *_BY_THE_SYSTEM},
+            ),
+            reads,
+            Guarantee("resources", holds=True, why=self._resources.describe()),
+        ]
 
+
+_NO_WATCH = "files cannot be watched"
+# Set on the way: bubblewrap says where it went, Python which locale it chose.
+_BY_THE_SYSTEM = frozenset({"PWD", "OLDPWD", "LC_CTYPE"})
 _INNER_PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
 
 
@@ -310,25 +371,6 @@ def _data_files(root: Path) -> Iterator[Path]:
             path = Path(directory, name)
             if is_table_file(path) and not path.is_symlink():
                 yield path
-
-
-def _guarantees(*, walls: bool, reads: bool) -> list[dict[str, object]]:
-    """Returns what holds for this kernel and what does not, in the shape of ``doctor --json``."""
-    why_not = "the policy lets kernels start without a sandbox, and there is none here"
-    fix = "" if walls else "Install bubblewrap and set 'sandbox: required' in the policy."
-    rows = (
-        ("gate", True, "every message of this kernel is scanned outside it", ""),
-        ("record", True, "every execution is recorded before it runs", ""),
-        ("sandbox", walls, "own namespaces, files by allow-list" if walls else why_not, fix),
-        ("network", walls, "the egress proxy is the only way out" if walls else why_not, fix),
-        (
-            "reads",
-            reads,
-            "opens of catalogued files are seen outside" if reads else "files cannot be watched",
-            "" if reads else "Raise fs.inotify.max_user_watches and restart the kernel.",
-        ),
-    )
-    return [{"id": i, "holds": holds, "why": why, "fix": fix} for i, holds, why, fix in rows]
 
 
 def _front_endpoints(spec: LaunchSpec) -> Endpoints:

@@ -23,9 +23,11 @@ class LaunchSpec:
         data: Catalogued files that the kernel may read.
         inner_dir: Where the kernel sees its own directory.
         launch_dir: Private directory of this launch: sockets and files for the sandbox.
-        sandboxed: Whether bubblewrap stands; ``False`` only where the policy makes it optional.
+        walls: What stands around the kernel, a value of :class:`.walls.Walls`.
+        filter_file: The filter of system calls; empty where there are no walls.
         user: Whose kernel it is.
         notebook: The path that Jupyter Server names, or ``None``.
+        notice: Why the kernel before this one was stopped while no cell ran; else empty.
         parent_pid: The process whose end ends the kernel, or ``None``.
     """
 
@@ -39,9 +41,11 @@ class LaunchSpec:
     data: tuple[str, ...]
     inner_dir: str
     launch_dir: str
-    sandboxed: bool
+    walls: str
+    filter_file: str
     user: str
     notebook: str | None
+    notice: str
     parent_pid: int | None
 
     @property
