@@ -11,8 +11,8 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from cloister.detect.markup import neutralise
 from cloister.sidecar.outgoing import pictures, pixels
-from cloister.sidecar.outgoing.markup import neutralise
 from cloister.sidecar.outgoing.mimetypes import (
     Kind,
     kind_of,

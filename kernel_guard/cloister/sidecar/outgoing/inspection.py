@@ -14,12 +14,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cloister.core.modes import Mode
+from cloister.detect.markup import neutralise
 from cloister.sidecar.outgoing.buffers import mask_buffers
 from cloister.sidecar.outgoing.deadline import TimeIsUp, time_limit
 from cloister.sidecar.outgoing.display import mask_display
 from cloister.sidecar.outgoing.enclave import NOTHING_PASSED, Gates, enclosed
 from cloister.sidecar.outgoing.headers import clean_header
-from cloister.sidecar.outgoing.markup import neutralise
 from cloister.sidecar.outgoing.passage import Passage, withhold
 from cloister.sidecar.outgoing.recall import Recall, as_read
 from cloister.sidecar.outgoing.withheld import Reason, Withheld

@@ -2,7 +2,7 @@
 
 Each kind of markup has one judge that says whether it is harmless, and a way of making it so. What
 has been cleaned is judged again, and shown as text when it does not pass: the judge decides, the
-cleaning only tries. Links for a person to click are decided in ``addresses``.
+cleaning only tries. Links for a person to click are decided in ``links``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import nh3
 
-from cloister.sidecar.outgoing import markupgrammar as grammar
-from cloister.sidecar.outgoing.addresses import is_local, may_link
+from cloister.detect import markupgrammar as grammar
+from cloister.detect.links import is_local, may_link
 
 _KINDS: Final = {
     "script": re.compile(r"(?i)<script|\bon[a-z]+\s*=|javascript:"),

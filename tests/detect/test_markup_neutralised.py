@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cloister.sidecar.outgoing.markup import neutralise
+from cloister.detect.markup import neutralise
 
 _MARK = "evil.example"
 _URL = f"http://{_MARK}/x"

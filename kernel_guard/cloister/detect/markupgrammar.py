@@ -15,7 +15,7 @@ from typing import Final
 
 import re2
 
-from cloister.sidecar.outgoing.addresses import is_local, may_link
+from cloister.detect.links import is_local, may_link
 
 TAGS: Final = frozenset(
     [
