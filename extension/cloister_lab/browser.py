@@ -3,8 +3,15 @@
 An output can hold ``<img src="https://elsewhere/?...">``, and the browser would fetch it. A
 Content-Security-Policy (W3C CSP Level 3) on every page lets the browser talk to this server only.
 
+Pages get two policies in one header, and a browser keeps both. ``sandbox`` stands in the first,
+alone: Jupyter's handlers add a directive of their own to the end of the header, and in one policy a
+second ``sandbox`` counts for nothing, so a file of the workspace would run as part of the server.
+
+A file that is opened (``/files/``, exports) is no page of ours: it gets a sandbox without scripts,
+which stops a refresh to another address, too, and loads nothing but pictures of this server.
+
 Known limits: CSP cannot stop a script that navigates the page away, and Chromium has no directive
-for WebRTC. JupyterLab itself needs ``unsafe-eval``, so JavaScript outputs still run.
+for WebRTC; so scripts are withheld. JupyterLab itself needs ``unsafe-eval``.
 """
 
 from __future__ import annotations
@@ -12,27 +19,55 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
 HEADER: Final = "Content-Security-Policy"
-CONTENT_SECURITY_POLICY: Final = "; ".join(  # noqa: FLY002 - one directive a line
+_PAGE_SANDBOX: Final = (
+    "sandbox allow-scripts allow-same-origin allow-forms allow-modals allow-downloads"
+)
+_PAGE_SOURCES: Final = (
+    "default-src 'self'",
+    "script-src 'self' 'unsafe-eval'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    "font-src 'self' data:",
+    "media-src 'self' data: blob:",
+    "connect-src 'self'",
+    "worker-src 'self' blob:",
+    "frame-src 'self' blob: data:",
+    "object-src 'none'",
+    "base-uri 'self'",
+    "form-action 'self'",
+    "frame-ancestors 'self'",
+)
+CONTENT_SECURITY_POLICY: Final = f"{_PAGE_SANDBOX}, {'; '.join(_PAGE_SOURCES)}"
+FILE_POLICY: Final = "; ".join(  # noqa: FLY002 - one directive a line
     (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-eval'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "media-src 'self' data: blob:",
-        "connect-src 'self'",
-        "worker-src 'self' blob:",
-        "frame-src 'self' blob: data:",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
+        "sandbox allow-downloads",
+        "default-src 'none'",
+        "img-src 'self' data:",
+        "media-src 'self' data:",
+        "font-src data:",
+        "style-src 'unsafe-inline'",
+        "base-uri 'none'",
+        "form-action 'none'",
         "frame-ancestors 'self'",
-        "sandbox allow-scripts allow-same-origin allow-forms allow-modals allow-downloads",
     )
 )
+_RUN_AS: Final = frozenset(
+    {"script", "worker", "sharedworker", "serviceworker", "audioworklet", "paintworklet", "xslt"}
+)
+
+
+def would_run(headers: Mapping[str, str]) -> bool:
+    """Returns whether a browser asks for a file in order to run it (W3C Fetch Metadata).
+
+    A page may run scripts of this server, and so would run those of the workspace, too.
+
+    Args:
+        headers: Of the request.
+    """
+    return headers.get("Sec-Fetch-Dest", "") in _RUN_AS
 
 
 def restrict_pages(settings: MutableMapping[str, Any]) -> bool:

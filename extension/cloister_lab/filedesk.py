@@ -12,12 +12,13 @@ import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from cloister.core.errors import CloisterError
 from cloister.core.filerules import Destination, FileAction
 from cloister.core.modes import Mode
 from cloister.core.records import Record
+from cloister.detect.notebookmarkup import neutralise_notebook
 from cloister.detect.outgoingfile import Content, Examined, examine
 from cloister.detect.storedindex import Stamp, StoredIndex, load_stored, stamp_of
 from cloister.detect.tokens import Tokenizer
@@ -118,6 +119,21 @@ class FileDesk:
         if not is_masked:
             _refuse(found, destination, rules)
         return Released(found.data, is_masked=True)
+
+    def without_calls(self, notebook: dict[str, Any], destination: Destination) -> dict[str, Any]:
+        """Returns a notebook that calls nobody when it is rendered; itself where that is so.
+
+        Args:
+            notebook: Of format 4, as JSON.
+            destination: Where it goes; in what is exported, Markdown and raw cells are cleaned too.
+
+        Raises:
+            FileRefused: The policy cannot be read.
+        """
+        policy = self.rules().policy
+        if policy.mode is Mode.OBSERVE or policy.output.allows_scripts:
+            return notebook
+        return neutralise_notebook(notebook, has_sources=destination is Destination.DOWNLOAD)
 
     def admit(self, destination: Destination, size: int | None, rules: Rules | None = None) -> bool:
         """Checks what can be said before a file is read; returns whether it has to be read.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import mimetypes
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cloister.core.errors import CloisterError
 from cloister.core.filerules import Destination
@@ -20,11 +20,10 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.nbconvert.handlers import NbconvertFileHandler, NbconvertPostHandler
 from tornado import web
 
+from cloister_lab.browser import FILE_POLICY, would_run
+from cloister_lab.filedesk import FileDesk, FileRefused
 from cloister_lab.guardedcontents import RefusedByDesk, destination_now
 from cloister_lab.problem import CONTENT_TYPE, Problem
-
-if TYPE_CHECKING:
-    from cloister_lab.filedesk import FileDesk
 
 _FORBIDDEN = 403
 _TYPES = {".ipynb": "application/x-ipynb+json"}
@@ -50,15 +49,42 @@ class ProblemPages:
         handler.finish(json.dumps({**problem.as_dict(), "rule": refusal.rule}))
 
 
-class GuardedFilesHandler(ProblemPages, JupyterHandler):  # type: ignore[misc]  # no types
-    """``GET`` and ``HEAD /files/<path>``."""
+class Opened:
+    """Mixed into handlers whose answer a browser may show as a page of its own.
 
-    auth_resource = "contents"
+    Where the policy lets scripts out, Jupyter's own confinement holds: an origin of their own.
+    """
 
     @property
     def content_security_policy(self) -> str:
-        """As Jupyter's: scripts of a file run in an origin of their own."""
+        """What the page may do."""
+        if self.has_scripts:
+            return str(super().content_security_policy)  # type: ignore[misc]
+        return FILE_POLICY
+
+    @property
+    def has_scripts(self) -> bool:
+        """Whether what a kernel wrote may run in the browser."""
+        handler: Any = self
+        try:
+            policy = handler.contents_manager.cloister_desk.rules().policy
+        except FileRefused:
+            return False  # nothing is served then
+        return bool(policy.output.allows_scripts)
+
+
+class _Confined(JupyterHandler):  # type: ignore[misc]  # no types
+    """As Jupyter's handler of files: scripts run in an origin of their own."""
+
+    @property
+    def content_security_policy(self) -> str:
         return str(super().content_security_policy) + "; sandbox allow-scripts"
+
+
+class GuardedFilesHandler(ProblemPages, Opened, _Confined):
+    """``GET`` and ``HEAD /files/<path>``."""
+
+    auth_resource = "contents"
 
     @web.authenticated
     @authorized("read")  # type: ignore[untyped-decorator]
@@ -74,6 +100,14 @@ class GuardedFilesHandler(ProblemPages, JupyterHandler):  # type: ignore[misc]  
 
     async def _serve(self, path: str, *, has_body: bool) -> None:
         self.check_xsrf_cookie()
+        if would_run(self.request.headers) and not self.has_scripts:
+            raise FileRefused(
+                "A page asked for a file of the workspace in order to run it.",
+                code="CLO-FILES-010",
+                rule="output.scripts",
+                remedy="Scripts of the workspace run nowhere in the browser, unless an admin sets "
+                "output.scripts: allow.",
+            )
         manager = self.contents_manager
         if not manager.allow_hidden and await ensure_async(manager.is_hidden(path)):
             raise web.HTTPError(404)
@@ -97,7 +131,7 @@ class GuardedFilesHandler(ProblemPages, JupyterHandler):  # type: ignore[misc]  
         """Gives no tag: one would tell apart contents that look the same when masked."""
 
 
-class GuardedExportHandler(ProblemPages, NbconvertFileHandler):  # type: ignore[misc]  # no types
+class GuardedExportHandler(ProblemPages, Opened, NbconvertFileHandler):  # type: ignore[misc]  # no types
     """``GET /nbconvert/<format>/<path>``."""
 
     async def get(self, format: str, path: str) -> None:  # noqa: A002 - Jupyter's name
@@ -106,7 +140,7 @@ class GuardedExportHandler(ProblemPages, NbconvertFileHandler):  # type: ignore[
         await super().get(format, path)
 
 
-class GuardedConversionHandler(ProblemPages, NbconvertPostHandler):  # type: ignore[misc]
+class GuardedConversionHandler(ProblemPages, Opened, NbconvertPostHandler):  # type: ignore[misc]
     """``POST /nbconvert/<format>``: the client's own notebook, which may come from elsewhere."""
 
     def initialize(self, desk: FileDesk) -> None:
@@ -119,8 +153,10 @@ class GuardedConversionHandler(ProblemPages, NbconvertPostHandler):  # type: ign
         if isinstance(model, dict) and isinstance(model.get("content"), dict):
             text = json.dumps(model["content"], ensure_ascii=False).encode("utf-8", "replace")
             released = self.desk.release("notebook.ipynb", text, Destination.DOWNLOAD)
-            if released.is_masked:
-                model["content"] = json.loads(released.data)
+            content = json.loads(released.data)
+            shown = self.desk.without_calls(content, Destination.DOWNLOAD)
+            if released.is_masked or shown is not content:
+                model["content"] = shown
                 self.request.body = json.dumps(model).encode()
         await super().post(format)
 

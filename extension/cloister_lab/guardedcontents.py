@@ -7,6 +7,7 @@ manager's own work inside the workspace (copies, checkpoints, trust) sees real b
 
 Masked text never takes the place of real data. A file that is shown masked is read-only, and saving
 another text over it is refused; a notebook's cells get their own source back when it is saved.
+Outputs of notebooks are shown without what calls out, and keep it in the file.
 """
 
 from __future__ import annotations
@@ -175,11 +176,12 @@ class GuardedContents:
         import nbformat
 
         text = json.dumps(model["content"], ensure_ascii=False)
-        released = self.cloister_desk.release(
-            "notebook.ipynb", _encoded(text), destination_now.get()
-        )
-        if released.is_masked:
-            model["content"] = nbformat.from_dict(json.loads(released.data))  # type: ignore[no-untyped-call]
+        destination = destination_now.get()
+        released = self.cloister_desk.release("notebook.ipynb", _encoded(text), destination)
+        content = json.loads(released.data)
+        shown = self.cloister_desk.without_calls(content, destination)
+        if released.is_masked or shown is not content:
+            model["content"] = nbformat.from_dict(shown)  # type: ignore[no-untyped-call]
 
     def _release_file(self, model: dict[str, Any]) -> None:
         content = model.get("content")

@@ -2,7 +2,8 @@
 
 A client that was shown masked source sends masked source back. What did not change is replaced by
 what is stored, cell by cell; a cell that was edited gets its values back where each stand-in says
-which value it stands for. Where that cannot be told, nothing is saved.
+which value it stands for. Where that cannot be told, nothing is saved. Outputs that were shown
+without their scripts, and did not change, are saved with them.
 """
 
 from __future__ import annotations
@@ -53,8 +54,12 @@ def prepare_notebook(model: dict[str, Any], stored: dict[str, Any] | None, desk:
             if refusal.code == "CLO-FILES-006":
                 raise
             seen = None  # nobody has seen it
-        if seen is not None and seen.is_masked:
-            _restore(content, json.loads(seen.data), real, rules.finder)
+        if seen is not None:
+            masked = json.loads(seen.data)
+            shown = desk.without_calls(masked, Destination.VIEW)
+            _restore_outputs(content, shown, masked)
+            if seen.is_masked or shown is not masked:
+                _restore(content, shown, real, rules.finder)
     model["content"] = nbformat.from_dict(content)  # type: ignore[no-untyped-call]
 
 
@@ -76,12 +81,29 @@ def _without_values(text: str, saving: Saving, finder: ValueFinder) -> str:
     )
 
 
+def _restore_outputs(
+    content: dict[str, Any], shown: dict[str, Any], masked: dict[str, Any]
+) -> None:
+    """Puts back what was taken out of outputs so that they could be shown; values stay masked."""
+    if shown is masked:
+        return
+    pairs = list(zip(shown.get("cells", ()), masked.get("cells", ()), strict=True))
+    by_id = {own["id"]: (seen, own) for seen, own in pairs if "id" in own}
+    for number, cell in enumerate(content.get("cells", ())):
+        beside = pairs[number : number + 1]  # older notebooks have no ids
+        for seen, own in [by_id[cell["id"]]] if cell.get("id") in by_id else beside:
+            if cell.get("outputs") and cell["outputs"] == seen.get("outputs"):
+                cell["outputs"] = own["outputs"]
+                break
+
+
 def _restore(
     content: dict[str, Any], seen: dict[str, Any], real: dict[str, Any], finder: ValueFinder
 ) -> None:
     """Puts back what a client was shown masked and did not change."""
-    if content.get("metadata") == seen.get("metadata"):
-        content["metadata"] = real.get("metadata", {})
+    for key, value in content.get("metadata", {}).items():
+        if key in real.get("metadata", {}) and value == seen.get("metadata", {}).get(key):
+            content["metadata"][key] = real["metadata"][key]
     by_id: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     by_source: dict[str, dict[str, None]] = defaultdict(dict)
     for shown, own in zip(seen.get("cells", ()), real.get("cells", ()), strict=False):

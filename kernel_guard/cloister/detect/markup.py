@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import nh3
+import re2
 
 from cloister.detect import markupgrammar as grammar
 from cloister.detect.links import is_local, may_link
@@ -36,6 +37,17 @@ _ADDRESS_KEYS: Final = frozenset(
 )
 _UNSHOWN_KEYS: Final = frozenset({"$schema", "usermeta"})
 _PREFIXES: Final = frozenset({"data-", "aria-"})
+_SCRIPT_TYPE: Final = re.compile(
+    r"(?:application|text)/(?:x-)?(?:java|ecma)script|application/vnd\.\w+_(?:exec|load)\.v0\+json"
+)
+#: What is told where it was taken out: it did something. What only named an address is left out in
+#: silence.
+_CODE: Final = frozenset({"script", "frame", "form"})
+_STYLE_ELEMENT: Final = re2.compile(r"(?is)<style[^>]*>.*?</style\s*>")
+_ANY_TAG: Final = re2.compile(r"(?s)<!--.*?-->|<[^>]*>")
+_SHOWN: Final = re2.compile(
+    r"(?i)<(?:img|svg|input|button|hr|audio|video|meter|progress|details|table)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,24 @@ class Neutral:
 
     value: Any
     removed: tuple[str, ...] = ()
+
+
+def is_script_type(mime: str) -> bool:
+    """Returns whether a browser would run data of this type."""
+    return bool(_SCRIPT_TYPE.fullmatch(mime.partition(";")[0].strip().lower()))
+
+
+def has_code(neutral: Neutral) -> bool:
+    """Returns whether what was taken out would have done something."""
+    return not _CODE.isdisjoint(neutral.removed)
+
+
+def shows_nothing(mime: str, value: object) -> bool:
+    """Returns whether a reader would see nothing of markup: then there is room for a reason."""
+    if mime.partition(";")[0].strip().lower() != "text/html":
+        return False
+    text = _STYLE_ELEMENT.sub("", "".join(value) if isinstance(value, list) else str(value))
+    return not _SHOWN.search(text) and not html.unescape(_ANY_TAG.sub("", text)).strip()
 
 
 def neutralise(mime: str, value: Any) -> Neutral:

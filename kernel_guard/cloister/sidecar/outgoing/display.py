@@ -11,7 +11,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from cloister.detect.markup import neutralise
+from cloister.detect.markup import has_code, neutralise, shows_nothing
 from cloister.sidecar.outgoing import pictures, pixels
 from cloister.sidecar.outgoing.mimetypes import (
     Kind,
@@ -48,10 +48,12 @@ def mask_display(
             reason = reason_to_withhold(mime)
             continue
         try:
-            form, has_code = _mask_form(kind, mime, value, guard, rules, tally)
-            kept[guard.mask(mime, tally)] = form
-            if has_code:
+            form, is_code_gone = _mask_form(kind, mime, value, guard, rules, tally)
+            if is_code_gone:
                 reason = reason_to_withhold("text/javascript")
+                if shows_nothing(mime, form):
+                    continue
+            kept[guard.mask(mime, tally)] = form
         except Withheld as withheld:
             reason = withheld.reason
     if reason is not None and not kept.keys() - {"text/plain"}:
@@ -70,13 +72,13 @@ def _mask_form(  # noqa: PLR0917 - the form, and what it is judged by
         return (value if cleaned is data else base64.b64encode(cleaned).decode()), False
     if kind is Kind.TEXT:
         value = require_text(value)
-    has_code = False
+    is_code_gone = False
     if not rules.allows_scripts:
         neutral = neutralise(mime, value)
-        value, has_code = neutral.value, not _CODE.isdisjoint(neutral.removed)
+        value, is_code_gone = neutral.value, has_code(neutral)
     if kind is Kind.JSON:
-        return guard.mask_json(value, tally), has_code  # type: ignore[arg-type] # it came as JSON
-    return _mask_text(str(value), guard, tally), has_code
+        return guard.mask_json(value, tally), is_code_gone  # type: ignore[arg-type] # it came as JSON
+    return _mask_text(str(value), guard, tally), is_code_gone
 
 
 def _mask_text(text: str, guard: TextGuard, tally: Tally) -> str:
@@ -128,8 +130,6 @@ _DATA_ADDRESS: Final = re.compile(
     r"(data:(?:image|audio|video)/[a-z0-9.+-]{1,40}[^,\s<>]{0,80};base64,)([A-Za-z0-9+/=\s]+)"
 )
 _TAKEN: Final = re.compile("\ue000([0-9]{1,6})\ue001")
-#: What is told at the cell: it did something. What only named an address is left out in silence.
-_CODE: Final = frozenset({"script", "frame", "form"})
 _BROKEN_PICTURE: Final = Reason(
     "CLO-OUTPUT-004",
     "A picture was withheld: it could not be taken apart, or holds more than a picture",

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cloister.core.modes import Mode
 from cloister.detect.markup import neutralise
+from cloister.detect.widgets import calls_elsewhere
 from cloister.sidecar.outgoing.buffers import mask_buffers
 from cloister.sidecar.outgoing.deadline import TimeIsUp, time_limit
 from cloister.sidecar.outgoing.display import mask_display
@@ -44,7 +44,6 @@ _KNOWN: Final = (
 )
 #: Of one message; more texts are a list, and are looked through as one.
 _MOST_PLACES: Final = 50
-_PACKAGE: Final = re.compile(r"(?:@[a-z0-9][a-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Inspection:
@@ -168,9 +167,7 @@ def _neutralise(kind: str, content: dict[str, Any]) -> None:
         Withheld: A widget's code, or its picture, would come from elsewhere.
     """
     if kind in _COMMS and content.get("data"):
-        state = _as_object(_as_object(content["data"]).get("state"))
-        modules = [state[name] for name in ("_model_module", "_view_module") if name in state]
-        if state.get("format") == "url" or not all(map(_is_package, modules)):
+        if calls_elsewhere(_as_object(content["data"]).get("state")):
             raise Withheld(_ELSEWHERE)
         content["data"] = neutralise("application/json", content["data"]).value
     rendered = [*_as_list(content.get("payload"))]
@@ -178,11 +175,6 @@ def _neutralise(kind: str, content: dict[str, Any]) -> None:
     for part in rendered:
         if isinstance(part, dict) and isinstance(part.get("data"), dict):
             part["data"] = {m: neutralise(m, text).value for m, text in part["data"].items()}
-
-
-def _is_package(module: object) -> bool:
-    """Returns whether a widget's module is named as packages are, and not by an address."""
-    return module is None or (isinstance(module, str) and bool(_PACKAGE.fullmatch(module)))
 
 
 def _shown(kind: str, content: dict[str, Any]) -> Iterator[str]:

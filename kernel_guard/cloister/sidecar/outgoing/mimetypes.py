@@ -12,6 +12,7 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from cloister.detect.markup import is_script_type
 from cloister.sidecar.outgoing.withheld import Reason, Withheld
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ _JSON: Final = re.compile(
     r"application/(?:json|geo\+json|vnd\.(?:jupyter\.widget-(?:view|state)|plotly\.v\d+"
     r"|vega(?:lite)?\.v\d+|dataresource|code\.notebook\.error)\+json)"
     r"|application/vnd\.vega(?:lite)?\.v\d+\.json"
-)
-_SCRIPT: Final = re.compile(
-    r"(?:application|text)/(?:x-)?(?:java|ecma)script|application/vnd\.\w+_(?:exec|load)\.v0\+json"
 )
 #: How base64 of these begins: a type is told by its bytes, not by its name.
 _MAGIC: Final[dict[str, tuple[bytes, ...]]] = {
@@ -69,7 +67,7 @@ def kind_of(mime: str, rules: OutputRules) -> Kind | None:
         return Kind.PICTURE if base.startswith("image/") else Kind.MEDIA
     if _JSON.fullmatch(base):
         return Kind.JSON
-    if _SCRIPT.fullmatch(base):
+    if is_script_type(base):
         return Kind.SCRIPT if rules.allows_scripts else None
     if mime in rules.mime_types or base in rules.mime_types:
         return Kind.JSON
@@ -78,7 +76,7 @@ def kind_of(mime: str, rules: OutputRules) -> Kind | None:
 
 def reason_to_withhold(mime: str) -> Reason:
     """Returns why a type that may not leave stays."""
-    if _SCRIPT.fullmatch(mime.partition(";")[0].strip().lower()):
+    if is_script_type(mime):
         return Reason(
             "CLO-OUTPUT-009",
             "A script was withheld: it would run in the browser, outside all walls",
