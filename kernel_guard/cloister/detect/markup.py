@@ -17,6 +17,7 @@ import re2
 
 from cloister.detect import markupgrammar as grammar
 from cloister.detect.links import is_local, may_link
+from cloister.detect.specifications import clean_specification
 
 _KINDS: Final = {
     "script": re.compile(r"(?i)<script|\bon[a-z]+\s*=|javascript:"),
@@ -31,11 +32,6 @@ _AUTOLINK: Final = re.compile(r"<(https?://[^\s<>]*|[\w.+-]+@[\w.-]+)>")
 _TARGET: Final = re.compile(r"\s*<?([^\s<>)]*)")
 _LINK: Final = re.compile(r"(!?)\[|\](?=[(:])")
 _REFERENCE_IMAGE: Final = re.compile(r"!\[")
-_CODE_KEYS: Final = frozenset({"_esm", "_css", "loader", "plotlyserverurl", "topojsonurl"})
-_ADDRESS_KEYS: Final = frozenset(
-    {"url", "url_template", "href", "source", "src", "tiles", "baseurl", "icon"}
-)
-_UNSHOWN_KEYS: Final = frozenset({"$schema", "usermeta"})
 _PREFIXES: Final = frozenset({"data-", "aria-"})
 _SCRIPT_TYPE: Final = re.compile(
     r"(?:application|text)/(?:x-)?(?:java|ecma)script|application/vnd\.\w+_(?:exec|load)\.v0\+json"
@@ -100,7 +96,7 @@ def neutralise(mime: str, value: Any) -> Neutral:
         return Neutral(value) if cleaned == value else Neutral(cleaned, _name(value))
     if isinstance(value, dict | list):
         removed: set[str] = set()
-        cleaned_json = _clean_json(value, "", removed)
+        cleaned_json = clean_specification(value, _clean_html_within, removed)
         return Neutral(cleaned_json, tuple(sorted(removed))) if removed else Neutral(value)
     return Neutral(value)
 
@@ -195,38 +191,12 @@ def _clean_latex(text: str) -> str:
     return grammar.without_commands(text) if grammar.has_command(text) else text
 
 
-def _clean_json(  # noqa: PLR0911 - one answer for each kind of value
-    value: Any, key: str, removed: set[str]
-) -> Any:
-    """Returns a specification or state without code, remote addresses and markup that calls out."""
-    if isinstance(value, dict):
-        kept = {}
-        for name, part in value.items():
-            lowered = name.lower()
-            # An address that is computed in the browser cannot be judged here.
-            is_computed = lowered in {"url", "href"} and isinstance(part, dict | list)
-            is_default = part == "https://plot.ly"  # of Plotly, asked only by a button
-            if (lowered in _CODE_KEYS and part and not is_default) or is_computed:
-                removed.add("script" if lowered in {"_esm", "loader"} else "remote-address")
-                continue
-            kept[name] = _clean_json(part, lowered, removed)
-        return kept
-    if isinstance(value, list):
-        return [_clean_json(part, key, removed) for part in value]
-    if not isinstance(value, str) or key in _UNSHOWN_KEYS:
-        return value
-    if key in _ADDRESS_KEYS and not is_local(value):
-        removed.add("remote-address")
-        return ""
-    if value != "https://plot.ly" and re.match(
-        r"\s*(?:[a-z+.-]{2,12}:)?//|\s*(?:javascript|mapbox|vbscript):", value, re.IGNORECASE
-    ):
-        removed.add("remote-address")
-        return re.sub(r"(?i)[a-z+.-]*:?//+|(?:javascript|mapbox|vbscript):", "", value)
-    if ("<" in value or "\\" in value) and (cleaned := _clean_html(value)) != value:
-        removed.update(_name(value))
-        return cleaned
-    return value
+def _clean_html_within(text: str, removed: set[str]) -> str:
+    """Returns a string of a specification without markup that calls out."""
+    cleaned = _clean_html(text)
+    if cleaned != text:
+        removed.update(_name(text))
+    return cleaned
 
 
 def _name(text: str) -> tuple[str, ...]:

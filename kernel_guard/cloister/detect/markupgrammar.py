@@ -295,6 +295,11 @@ _DOUBTFUL: Final = re2.compile(
     r"(?i)url\s*\(|@import|image-set\s*\(|\b(?:src|image|expression)\s*\(|-moz-binding|behavior\s*:"
     r"|@font-face|commandlinker|<style[^>]*<|xml-stylesheet|\btype\s*=\s*[\"']?image"
 )
+_LOAD: Final = re2.compile(
+    r"(?i)\b((?:url|src|image|image-set|cross-fade)\s*)\(([^)]*)|(@import\b)"
+)
+_STYLE_ESCAPE: Final = re2.compile(r"\\([0-9a-fA-F]{1,6})\s?")
+_MOST_CODE_POINT: Final = 0x10FFFF
 _LOCAL_STYLE: Final = re2.compile(
     r"(?i)url\(\s*[\"']?(?:#[\w-]*|data:(?:image/(?:png|jpeg|gif|webp)|font/\w+)[\w/+=;,.:-]*)[\"']?\s*\)"
 )
@@ -309,6 +314,29 @@ _COMMENT: Final = re2.compile(r"(?s)<!--.*?-->")
 def is_style_safe(text: str) -> bool:
     """Returns whether a style names nothing to load; an escape in it could spell anything."""
     return "\\" not in text and not _DOUBTFUL.search(_LOCAL_STYLE.sub("", text))
+
+
+def without_loads(text: str) -> str:
+    """Returns text that, taken for a style, loads nothing from elsewhere; itself where it did not.
+
+    Widgets and charts hand strings on to styles; most strings that name a function are no styles.
+    """
+    plain = _STYLE_ESCAPE.sub(_unescaped, text) if "\\" in text else text
+    broken = _LOAD.sub(_broken, plain)
+    return text if broken == plain else broken
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code = int(match[1], 16)
+    return chr(code) if 0 < code <= _MOST_CODE_POINT else " "
+
+
+def _broken(match: re.Match[str]) -> str:
+    if match[3]:
+        return "import"
+    if all(is_local(part) for part in re.split(r"[\s,'\"]+", match[2])):
+        return match[0]
+    return f"{match[1]}("
 
 
 def has_command(text: str) -> bool:

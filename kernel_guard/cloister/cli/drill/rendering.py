@@ -68,13 +68,14 @@ def _has_image(text: str, mark: str) -> bool:
     """Images of Markdown name their URL in place, or in a definition somewhere else."""
     if any(mark in text[m.end() :].split(")", 1)[0] for m in _MARKDOWN_IMAGE.finditer(text)):
         return True
-    defined = re.search(rf"^\s*\[[^\]]+\]:.*{mark}", text, re.MULTILINE)
+    defined = re.search(rf"^\s*\[[^\]]+\]:\s*\S*{mark}", text, re.MULTILINE)
     return "![" in text and defined is not None
 
 
 def _in_markup(text: str, mark: str) -> str | None:
     reader = _Reader(mark)
-    reader.feed(text)
+    # Where comments end is not what Python's parser thinks (HTML, 13.2.5.43 and 13.2.5.52).
+    reader.feed(re.sub(r"<!--(?=-?>)", "<!---->", text).replace("--!>", "-->"))
     reader.close()
     return reader.found
 
@@ -93,7 +94,8 @@ class _Reader(HTMLParser):
                 self.found = self.found or f"{tag}[{name}]"
             if value and value.startswith("data:") and _holds(value, self._mark):
                 self.found = self.found or f"{tag}[{name}]"
-            if value and name == "srcdoc" and (how := _in_markup(value, self._mark)):
+            is_read = name == "srcdoc" or (value and "<" in value)
+            if value and is_read and (how := _in_markup(value, self._mark)):
                 self.found = self.found or how
 
     def handle_endtag(self, tag: str) -> None:

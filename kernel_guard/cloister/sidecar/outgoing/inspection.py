@@ -166,8 +166,9 @@ def _neutralise(kind: str, content: dict[str, Any]) -> None:
     Raises:
         Withheld: A widget's code, or its picture, would come from elsewhere.
     """
-    if kind in _COMMS and content.get("data"):
-        if calls_elsewhere(_as_object(content["data"]).get("state")):
+    if kind in _COMMS and (content.get("data") or content.get("target_module")):
+        state = _as_object(content.get("data")).get("state")
+        if content.get("target_module") or calls_elsewhere(state):
             raise Withheld(_ELSEWHERE)
         content["data"] = neutralise("application/json", content["data"]).value
     rendered = [*_as_list(content.get("payload"))]
