@@ -48,7 +48,11 @@ COLUMN: Final = (
     r"\b\d{1,6}[ \t]{1,24}[^\n](?:[ \t]*\n[ \t]*\d{1,6}[ \t]{1,24}[^\n]){4,}[ \t]*(?:\n|$)"
 )
 _ORDINAL = r"(?:3[2-9]|[4-9]\d|1\d\d|2[0-4]\d|25[0-5])"
-ORDINALS: Final = rf"\b{_ORDINAL}(?:(?:,[ \n\t]{{0,3}}|[ \n\t]{{1,3}}){_ORDINAL}){{4,}}\b"
+# A letter may stand before and behind them: the numbers of an SVG path.
+ORDINALS: Final = (
+    rf"(?:\b|[A-Za-z]){_ORDINAL}(?:(?:,[ \n\t]{{0,3}}|[ \n\t]{{1,3}}){_ORDINAL}){{4,}}"
+    r"(?:\b|[A-Za-z])"
+)
 
 MARKUP_HINT: Final = (
     r"</[A-Za-z]|<!--|<(?:[A-Za-z][A-Za-z1-6]?|wbr|span|font|div)[ />]|<[a-z]+ [a-z-]+="
