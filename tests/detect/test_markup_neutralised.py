@@ -65,3 +65,44 @@ def test_a_specification_loads_no_data_and_no_code():
     cleaned = neutralise("application/vnd.vega.v5+json", spec)
     assert _MARK not in str(cleaned.value)
     assert cleaned.value["values"] == [1, 2.5]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        f"@import '{_URL}';",
+        f"@import url({_URL}) layer(x);",
+        f"@font-face {{ font-family: x; src: url({_URL}) }}",
+        f"p {{ background: url( '{_URL}' ) }}",
+        f"input[value^='a'] {{ background: URL({_URL}?a) }}",
+        f"p {{ background: image-set('{_URL}' 1x, url({_URL}) 2x) }}",
+        f"p {{ background: -webkit-image-set(url({_URL}) 1x) }}",
+        f"p {{ background: u\\72l({_URL}) }}",
+        f"p {{ background: url({_URL}",
+        f"p {{ background: url(\"{_URL}') }}",
+        f"@\\69mport '{_URL}';",
+        f"&#64;import '{_URL}';",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "<svg><style>{}</style></svg>", "<b onclick=x>y</b>{}"])
+def test_a_style_sheet_keeps_its_looks_and_loses_its_addresses(rule, around):
+    sheet = f"td {{ color: red }} {rule}"
+    cleaned = neutralise("text/html", around.format(f"<style>{sheet}</style>")).value
+    assert _MARK not in cleaned.replace("url(", "") or "url" not in cleaned.lower()
+    assert not {"@import", "@font-face", "image-set("} & set(cleaned.lower().split())
+    assert neutralise("text/html", cleaned).value == cleaned
+
+
+def test_the_diagram_of_a_model_keeps_its_style():
+    from sklearn.linear_model import LogisticRegression
+
+    cleaned = neutralise("text/html", LogisticRegression()._repr_html_()).value
+    assert "<style>" in cleaned
+    assert "div.sk-text-repr-fallback" in cleaned
+    assert "onclick" not in cleaned
+    assert "<script" not in cleaned
+
+
+def test_escapes_of_a_style_that_spell_no_keyword_are_characters():
+    style = "<style>p::before { content: '\\25B8' } q { background: url(#here) }</style>"
+    assert "content: '▸'" in neutralise("text/html", style).value

@@ -18,6 +18,7 @@ import re2
 from cloister.detect import markupgrammar as grammar
 from cloister.detect.links import is_local, may_link
 from cloister.detect.specifications import clean_specification
+from cloister.detect.stylesheets import without_addresses
 
 _KINDS: Final = {
     "script": re.compile(r"(?i)<script|\bon[a-z]+\s*=|javascript:"),
@@ -105,9 +106,11 @@ def _clean_html(text: str) -> str:
     """Returns markup that the grammar accepts."""
     if grammar.is_plain(text):
         return text
-    with_style = grammar.is_style_safe(text)
+    text = without_addresses(text)
+    if grammar.is_plain(text):
+        return text
     tags = grammar.TAGS | grammar.DRAWING_TAGS
-    for kept in (tags | {"style"} if with_style else tags, set(grammar.TAGS)):
+    for kept in (tags | {"style"}, tags, grammar.TAGS):
         cleaned = grammar.without_commands(_sanitise(text, set(kept)))
         if grammar.is_plain(cleaned):
             return cleaned
