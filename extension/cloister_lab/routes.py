@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from cloister.core.errors import CloisterError
 from cloister.store.home import locate_home
+from cloister.store.policy import load_policy
 from jupyter_server.utils import url_path_join
 
 from cloister_lab.browser import HEADER, restrict_pages
@@ -22,6 +24,7 @@ from cloister_lab.witnesses import keep_witnesses
 from cloister_lab.workspace import Workspace
 
 if TYPE_CHECKING:
+    from cloister.store.home import Home
     from jupyter_server.serverapp import ServerApp
 
 API_ROOT: Final = "cloister/api/v1"
@@ -41,9 +44,9 @@ def load_extension(serverapp: ServerApp) -> None:
     """
     workspace = Workspace(os.environ)
     workspace.prepare()
-    if not restrict_pages(serverapp.web_app.settings):
-        serverapp.log.warning("Cloister: the server's own %s stays in force", HEADER)
     home = locate_home(os.environ)
+    if not restrict_pages(serverapp.web_app.settings, allows_scripts=_allows_scripts(home)):
+        serverapp.log.warning("Cloister: the server's own %s stays in force", HEADER)
     guard_files(serverapp, home, os.environ)
     keep_witnesses(home)
     rules = workspace.server_rules()
@@ -60,3 +63,11 @@ def load_extension(serverapp: ServerApp) -> None:
         ],
     )
     serverapp.log.info("Cloister: status, executions and verify are served under %s", API_ROOT)
+
+
+def _allows_scripts(home: Home) -> bool:
+    """Returns whether the policy lets scripts out; one that cannot be read does not."""
+    try:
+        return load_policy(home).output.allows_scripts
+    except (CloisterError, OSError):
+        return False

@@ -38,6 +38,7 @@ SCRIPTS = (
 #: What the pages' policy cannot stop; a browser has no directive for these.
 BEYOND_POLICY = {
     "markup-javascript-navigation",
+    "markup-script-navigation",
     "markup-refresh",
     "a datagram",
     "a connection",

@@ -21,9 +21,9 @@ _WIDGET_STATE: Final = "application/vnd.jupyter.widget-state+json"
 _RENDERED_SOURCES: Final = {"markdown": "text/markdown", "raw": "text/html"}
 
 SCRIPT_WITHHELD: Final = (
-    "CLO-OUTPUT-009: A script of a saved output was withheld: it would run in the browser, outside "
-    "all walls. Rule: output.scripts. The file still holds it; show a table or a picture, or a "
-    "chart as Vega or Plotly data."
+    "CLO-OUTPUT-009: A script, frame or form of a saved output was withheld: it would act in the "
+    "browser, outside all walls. Rule: output.scripts. The file still holds it; show a table or a "
+    "picture, or a chart as Vega or Plotly data."
 )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import re
 
 _ELEMENT: Final = re2.compile(r"(?is)(<style\b[^<>]*>)(.*?)(</style\s*>)")
+_COMMENT: Final = re2.compile(r"(?s)/\*.*?\*/")
 _RULE: Final = re2.compile(r"(?is)@import\b[^;{}]*;?|@font-face\s*\{[^{}]*\}")
 _CALL: Final = re2.compile(
     r"(?is)(?:url|src|image|image-set|-webkit-image-set|cross-fade)\s*\("
@@ -36,9 +37,10 @@ def without_addresses(markup: str) -> str:
 
 def _clean(match: re.Match[str]) -> str:
     style = match[2]
-    if is_style_safe(style):
+    if is_style_safe(style) and "<" not in style:
         return match[0]
-    style = _ESCAPE.sub(_character, style)
+    # A comment separates words even when it is empty.
+    style = _ESCAPE.sub(_character, _COMMENT.sub("/**/", style))
     if not is_style_safe(style):
         style = _CALL.sub(lambda call: call[0] if is_style_safe(call[0]) else "none", style)
         style = _RULE.sub("", style)

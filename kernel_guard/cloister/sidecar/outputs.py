@@ -149,6 +149,7 @@ class Outputs:
             self._recall.add(passage.shown)
         if passage.reason is not None:
             self._withheld(parent_id, passage.reason, is_said=passage.is_sent)
+            self._inspection.remember_withheld(passage.withheld_comm)
         return Checked(passage, facts)
 
     def _job(self, message: wire.Message, size: int, held: dict[str, str] | None = None) -> Job:

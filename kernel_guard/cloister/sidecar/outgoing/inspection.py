@@ -44,6 +44,8 @@ _KNOWN: Final = (
 )
 #: Of one message; more texts are a list, and are looked through as one.
 _MOST_PLACES: Final = 50
+_WIDGET_VIEW: Final = "application/vnd.jupyter.widget-view+json"
+_MOST_WIDGETS: Final = 10_000
 
 
 class Inspection:
@@ -62,6 +64,7 @@ class Inspection:
     ) -> None:
         self._guard, self._is_timed, self._passed = guard, is_timed, passed
         self.recall = Recall(guard.find)
+        self._withheld_comms: set[str] = set()
 
     def look_at(self, message: Message) -> Passage:
         """Masks a message in place, or makes it say why it was withheld."""
@@ -104,8 +107,20 @@ class Inspection:
         try:
             self.carefully(lambda: self._mask(message, passage))
         except Withheld as withheld:
-            return withhold(message, withheld.reason)
+            opened = message.content.get("comm_id") if message.msg_type == "comm_open" else None
+            passage = withhold(message, withheld.reason)
+            passage.withheld_comm = str(opened or "")
         return passage
+
+    def remember_withheld(self, comm_id: str) -> None:
+        """Leaves views of a widget that stayed out of displays; its reason has been told."""
+        if comm_id and len(self._withheld_comms) < _MOST_WIDGETS:
+            self._withheld_comms.add(comm_id)
+
+    def _leave_out_widget(self, data: dict[str, Any]) -> None:
+        view = data.get(_WIDGET_VIEW)
+        if isinstance(view, dict) and str(view.get("model_id")) in self._withheld_comms:
+            del data[_WIDGET_VIEW]
 
     def _observed(self, message: Message) -> Passage:
         """Checks a copy: the message itself leaves as it is."""
@@ -135,6 +150,7 @@ class Inspection:
             data = _as_object(content.pop("data", None))
             content = _as_object(guard.mask_json(content, tally))
             content["data"], passage.reason = mask_display(data, guard, rules, tally)
+            self._leave_out_widget(content["data"])
             if content.get("metadata") and not rules.allows_scripts:
                 content["metadata"] = neutralise("application/json", content["metadata"]).value
         else:
@@ -170,6 +186,8 @@ def _neutralise(kind: str, content: dict[str, Any]) -> None:
         state = _as_object(content.get("data")).get("state")
         if content.get("target_module") or calls_elsewhere(state):
             raise Withheld(_ELSEWHERE)
+        if kind == "comm_open" and _as_object(state).get("_esm"):
+            raise Withheld(_OWN_CODE)
         content["data"] = neutralise("application/json", content["data"]).value
     rendered = [*_as_list(content.get("payload"))]
     rendered += _as_object(content.get("user_expressions")).values()
@@ -230,6 +248,13 @@ _ELSEWHERE: Final = Reason(
     "A widget was withheld: its code or its picture would come from another place",
     "output.scripts",
     "Use a widget that is installed, and give it the picture itself.",
+)
+_OWN_CODE: Final = Reason(
+    "CLO-OUTPUT-009",
+    "A widget was withheld: it brings code of its own, which would run in the browser, outside all "
+    "walls",
+    "output.scripts",
+    "Use a widget of ipywidgets, or ask an admin whether output.scripts may be allow.",
 )
 _SHOW_LESS: Final = "Show less of it, or in another form."
 SLOW: Final = Reason(

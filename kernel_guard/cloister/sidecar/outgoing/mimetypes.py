@@ -79,7 +79,7 @@ def reason_to_withhold(mime: str) -> Reason:
     if is_script_type(mime):
         return Reason(
             "CLO-OUTPUT-009",
-            "A script was withheld: it would run in the browser, outside all walls",
+            "A script, frame or form was withheld: it would act in the browser, outside all walls",
             "output.scripts",
             "Show a table or a picture, or a chart as Vega or Plotly data.",
         )

@@ -23,6 +23,7 @@ class Passage:
         is_observed: Whether it left as it was, although the policy would have it otherwise.
         shown: What a reader will see of it, for what comes next.
         fragments: Short texts that will stand in places of their own.
+        withheld_comm: Of a widget that stayed, ``""`` for none.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -31,6 +32,7 @@ class Passage:
     is_observed: bool = False
     shown: str = ""
     fragments: list[str] = field(default_factory=list)
+    withheld_comm: str = ""
 
 
 def withhold(message: Message, reason: Reason) -> Passage:
