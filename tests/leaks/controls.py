@@ -133,6 +133,11 @@ CONTROLS = {
         ("providers-prompt", "providers-tool-arguments", "providers-key", "providers-system"),
         in_sidecar("redaction"),
     ),
+    "markup": Control(
+        "markup that is made unable to call out",
+        ("markup-image", "markup-script-fetch", "markup-markdown-image", "markup-widget-html"),
+        in_sidecar("markup"),
+    ),
     "network": Control(
         "a network of the kernel's own",
         ("network-tcp", "network-udp", "network-dns-packet", "network-abstract-socket"),

@@ -37,12 +37,20 @@ def no_redaction() -> None:
     redaction.Redaction.document = lambda _self, document: document
 
 
+def no_markup() -> None:
+    from cloister.detect.markup import Neutral
+    from cloister.sidecar.outgoing import display, inspection
+
+    display.neutralise = inspection.neutralise = lambda _mime, value: Neutral(value)
+
+
 SWITCHES: dict[str, Callable[[], None]] = {
     "text": no_text,
     "index": no_index,
     "patterns": no_patterns,
     "encodings": no_encodings,
     "redaction": no_redaction,
+    "markup": no_markup,
 }
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def test_common_outputs_are_whole_and_violate_no_policy(tmp_path_factory, page, 
             expect(page.locator(".lm-TabBar-tab.lm-mod-current", has_text=name)).to_be_visible()
             page.wait_for_timeout(500)
         page.evaluate("() => { jupyterapp.commands.execute('help:about') }")
-        expect(page.locator(".jp-Dialog-header", has_text="JupyterLab")).to_be_visible()
+        expect(page.locator(".jp-About-body")).to_be_visible()
         assert page.evaluate("window.violations") == []
         assert errors == []
 
