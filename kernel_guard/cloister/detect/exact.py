@@ -280,7 +280,7 @@ class ExactIndex:
         hits: list[_Hit] = []
         apart: list[Span] = []
         dense: list[Span] = []
-        for first, width, kind, value in self._hits(entries, tokens):
+        for first, width, kind, value in self._hits(entries, text, tokens):
             entity_type, form = entries.kinds[kind]
             start, end = tokens.range_of(first, first + width - 1)
             if form is Form.DATE and in_series(text, start, end):
@@ -324,8 +324,14 @@ class ExactIndex:
                         supported[hit.span] = None
         return list(supported)
 
-    def _hits(self, entries: Entries, tokens: Tokens) -> Iterator[tuple[int, int, int, int]]:
+    def _hits(
+        self, entries: Entries, text: str, tokens: Tokens
+    ) -> Iterator[tuple[int, int, int, int]]:
         """Yields (first token, tokens, kind, fingerprint) of every run that is known."""
+        import numpy as np
+
+        from cloister.detect.decimals import of_decimals, tokens_to_other
+
         prints = self._fingerprints()
         count = len(tokens)
         if count <= _SMALL_TOKENS:
@@ -338,11 +344,16 @@ class ExactIndex:
                     yield first, more + 1, kind, value
             return
         sums = prints.sums(tokens)
+        is_decimal = of_decimals(text, tokens)
+        to_other = None if is_decimal is None else tokens_to_other(is_decimal)
         for more in range(min(MOST_TOKENS, count)):
-            runs = prints.runs(sums, tokens.first[: count - more], tokens.last[more:])
+            starts = np.arange(count - more)
+            if to_other is not None:
+                starts = (to_other[: count - more] <= more).nonzero()[0]
+            runs = prints.runs(sums, tokens.first[starts], tokens.last[starts + more])
             places = entries.may_hold(runs)
             for place, kind, value in entries.look_up(runs, places):
-                yield place, more + 1, kind, value
+                yield int(starts[place]), more + 1, kind, value
 
 
 @cache

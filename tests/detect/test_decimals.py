@@ -1,0 +1,47 @@
+"""Halves of decimal numbers are not looked up, and what is found stays the same."""
+
+from __future__ import annotations
+
+import pytest
+from cloister.detect import decimals
+from cloister.detect.decimals import of_decimals
+from cloister.detect.exact import ExactIndex
+from cloister.detect.fingerprint import tokenise
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+INDEX = ExactIndex(b"k" * 32)
+INDEX.add("US_SSN", ["219-09-9871", "123456789"])
+INDEX.add("PERSON", ["Maria Lindqvist"])
+INDEX.add("NOTE", ["Dose 0.25 mg daily"])
+INDEX.add("DOB", ["1954-05-07"])
+
+_NUMBERS = ["0.25", "-1.5", "12.3456789", "219-09-9871", "2.19", "09", "9871", "219", "123456789"]
+_WORDS = ["Maria", "Lindqvist", "Dose", "mg daily", "1954-05-07", "19.54", "1.2.3", "x=0.5", "(62)"]
+_PIECES = st.sampled_from([*_NUMBERS, *_WORDS])
+_GAPS = st.sampled_from([" ", "\t", "\n", ", ", "|", " - "])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.25 -1.50", [True] * 4),
+        ("a 0.25", [False, True, True]),
+        ("219.09 9871", [False] * 3),
+        ("1.2.3", [False] * 3),
+        ("v1.2", [False] * 2),
+        ("x=0.5)", [False, True, True]),
+    ],
+)
+def test_halves_of_decimals(text, expected):
+    assert of_decimals(text, tokenise(text)).tolist() == expected
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(_PIECES, _GAPS), max_size=40))
+def test_what_is_found_does_not_change(parts):
+    text = "".join(piece + gap for piece, gap in parts) + "0.125 " * 100
+    found = INDEX.find(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decimals, "of_decimals", lambda *_: None)
+        assert INDEX.find(text) == found
