@@ -23,7 +23,7 @@ from PIL import Image, ImageSequence
 
 FAMILIES = sorted(Path(__file__).with_name("ordinary").glob("*.yaml"))
 PEOPLE = 20_000
-MIN_CASES = 300
+MIN_CASES = 500
 RNG = np.random.default_rng(23)
 GIVEN_NAMES = "Maria Ines Tomasz Zebulon Ingrid Yevgenia Chidi Amara Oluwaseun"
 SURNAMES = "Lindqvist Quartermain Vasquez Okonkwo Castellanos Nakamura"
