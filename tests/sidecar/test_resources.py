@@ -125,6 +125,31 @@ def test_processes_in_a_group_are_refused(limited):
     assert "Resource temporarily unavailable" in result.reply["evalue"]
 
 
+def test_a_group_goes_with_its_kernel_also_when_nobody_tidies_up(home, workspace):
+    if not try_group(ResourceLimits()):
+        pytest.skip("this account can make no control group")
+    starts_and_vanishes = (
+        "from jupyter_client.manager import start_new_kernel\n"
+        "import os, time\n"
+        "km, kc = start_new_kernel(kernel_name='cloister')\n"
+        "time.sleep(2)\n"
+        "print(km.kernel_id, flush=True)\n"
+        "os._exit(0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", starts_and_vanishes],
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    name = f"cloister-{done.stdout.split()[-1]}"
+    deadline = time.monotonic() + 20
+    while (left := list(Path("/sys/fs/cgroup").rglob(name))) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == []
+
+
 def test_open_files(limited):
     kernel = limited(open_files=200)
     result = kernel.run("files = [open('/dev/null') for _ in range(300)]")

@@ -48,6 +48,7 @@ def _guard(spec_file: str, kernel: KernelProcess, token: str, inner_key: bytes) 
     import logging
     from pathlib import Path
 
+    from cloister.sidecar.controlgroup import group_name, remove_group
     from cloister.sidecar.spec import LaunchSpec
 
     logging.basicConfig(
@@ -72,6 +73,7 @@ def _guard(spec_file: str, kernel: KernelProcess, token: str, inner_key: bytes) 
         outcome["is_recorded"] = sidecar is not None and sidecar.is_end_recorded
         _write_exit(spec.exit_file, outcome)
         kernel.end_orphans()
+        remove_group(group_name(spec.kernel_id))  # empty now, and nobody else may be left to do it
     if "error" in outcome:
         logging.getLogger("cloister.sidecar").error("%s", outcome["error"])
         return 70  # EX_SOFTWARE

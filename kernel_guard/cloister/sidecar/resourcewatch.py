@@ -110,7 +110,6 @@ class ResourceWatch:
             was_killed = self._kernel.exit_code in _KILLED and self._group.kills()
             if self._reason is None and was_killed:
                 self._reason = excess.too_much_memory(None, self._limits().memory_bytes)
-            self._group.remove()
         return self._reason
 
     def describe(self) -> str:
