@@ -18,7 +18,10 @@ import re
 import unicodedata
 import urllib.parse
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
+
+import re2
 
 from cloister.cli.drill.forms import forms_of
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 _DEPTH: Final = 3
 _MOST_BYTES: Final = 20_000_000  # of what one piece of evidence decodes to
+_MOST_STATES_BYTES: Final = 1 << 28  # of the search; it takes what the values' forms need
 _ANSI: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _NO_LETTERS: Final = re.compile(r"[^a-z0-9@]+")
 _TAG: Final = re.compile(r"<[^<>]{0,200}>")
@@ -58,24 +62,36 @@ class Search:
 
     def __init__(self, values: Iterable[tuple[str, str]], encoded: str | None = None) -> None:
         self._any_picture = encoded == "drawn"
-        self._forms = [
-            (name, plain)
-            for name, value in values
-            for form in forms_of(value, encoded)
-            if (plain := letters(form))
-        ]
+        self._names, self._any_form = _forms(tuple(values), encoded)
 
     def seen_in(self, evidence: Iterable[str | bytes]) -> str | None:
         """Returns what the first value that is found is called, never the value."""
+        # What one piece says again that another has said is read once.
+        seen: dict[int, int] = {}
         for piece in evidence:
             if self._any_picture and isinstance(piece, str) and _is_drawn(piece):
                 return "something drawn"
-            for text in readings(piece):
-                plain = letters(text)
-                for name, form in self._forms:
-                    if form in plain:
-                        return name
+            for text in readings(piece, seen):
+                if found := self._any_form.search(letters(text)):
+                    return self._names[found[0]]
         return None
+
+
+@lru_cache(maxsize=64)
+def _forms(
+    values: tuple[tuple[str, str], ...], encoded: str | None
+) -> tuple[dict[str, str], Any]:
+    """Returns what each form of a value is called, and one search for all of them."""
+    names = {
+        plain: name
+        for name, value in reversed(values)
+        for form in forms_of(value, encoded)
+        if (plain := letters(form))
+    }
+    # Some hundred forms over some hundred readings of each piece: one pass for all of them.
+    options = re2.Options()
+    options.max_mem = _MOST_STATES_BYTES
+    return names, re2.compile("|".join(map(re2.escape, names)), options)
 
 
 def letters(text: str) -> str:
@@ -88,17 +104,22 @@ def letters(text: str) -> str:
     return "".join(c for c in plain if c.isalnum() or c == "@")
 
 
-def readings(piece: str | bytes) -> Iterator[str]:
-    """Yields a text and everything that it decodes to, at most three codings deep."""
+def readings(piece: str | bytes, seen: dict[int, int] | None = None) -> Iterator[str]:
+    """Yields a text and everything that it decodes to, at most three codings deep.
+
+    Args:
+        piece: What to read.
+        seen: Texts that were read before by their hash, and how deep they lay; they are left out.
+    """
     budget = _MOST_BYTES
-    seen: set[int] = set()
+    seen = {} if seen is None else seen
     waiting: list[tuple[str | bytes, int]] = [(piece, 0)]
     while waiting and budget > 0:
         item, depth = waiting.pop()
         for text in _texts(item):
-            if hash(text) in seen:
+            if seen.get(hash(text), _DEPTH + 1) <= depth:
                 continue
-            seen.add(hash(text))
+            seen[hash(text)] = depth
             budget -= len(text)
             yield text
             if depth < _DEPTH:
