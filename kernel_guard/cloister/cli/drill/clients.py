@@ -34,6 +34,9 @@ class Client(Protocol):
     def attempt(self, case: Case) -> Evidence:
         """Runs a case."""
 
+    def does_as_told(self) -> bool:
+        """Returns whether the kernel still runs what it is given."""
+
     def close(self) -> None:
         """Ends the kernel."""
 
@@ -71,6 +74,12 @@ class KernelClient:
         evidence = Evidence()
         self._execute(evidence, code)
         return not evidence.errors and evidence.problem is None
+
+    def does_as_told(self) -> bool:
+        """Returns whether the kernel still runs what it is given, whatever a case has changed."""
+        evidence = Evidence()
+        self._execute(evidence, "assert False")
+        return evidence.errors == ["AssertionError"]
 
     def attempt(self, case: Case) -> Evidence:
         """Runs a case and returns everything that came of it."""

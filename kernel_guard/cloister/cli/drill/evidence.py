@@ -105,6 +105,12 @@ class Evidence:
         return any(_WITHHELD.search(_text(piece)) for piece in self.outputs())
 
 
+def stands_for_a_value(text: str) -> bool:
+    """Whether a text holds a stand-in for a value, or says why something was withheld."""
+    plain = _text(text)
+    return bool(_STAND_IN.search(plain) or _WITHHELD.search(plain))
+
+
 def _text(piece: str | bytes) -> str:
     return _ANSI.sub("", piece if isinstance(piece, str) else piece.decode("utf-8", "replace"))
 

@@ -107,12 +107,14 @@ class Worker:
         evidence.caught += self._listeners.take(wait_s)
         pid = self.outside.pid
         evidence.traces += self.outside.traces()
-        # A kernel that knows places which are gone is of no use to the next case.
+        # A kernel that knows places which are gone is of no use to the next case, and neither is
+        # one in which this case still decides what is shown.
         if (
             case.ends_kernel
             or evidence.problem
             or pid != self.outside.pid
             or not self.client_is_alive
+            or not self.client.does_as_told()
         ):
             self._end_kernel()
         return decide(case, evidence, self._canaries, self._recorded(evidence))

@@ -78,9 +78,7 @@ class Search:
 
 
 @lru_cache(maxsize=64)
-def _forms(
-    values: tuple[tuple[str, str], ...], encoded: str | None
-) -> tuple[dict[str, str], Any]:
+def _forms(values: tuple[tuple[str, str], ...], encoded: str | None) -> tuple[dict[str, str], Any]:
     """Returns what each form of a value is called, and one search for all of them."""
     names = {
         plain: name
