@@ -33,8 +33,8 @@ def repeatable_choice():
 @pytest.fixture(scope="session")
 def canaries() -> Canaries:
     made = fresh_canaries(repeatable_choice())
-    # What two workers of one run leave outside a kernel must not be taken for each other's.
-    return replace(made, mark=made.mark + os.environ.get("PYTEST_XDIST_WORKER", ""))
+    # What two runs on one machine leave outside a kernel must not be taken for each other's.
+    return replace(made, mark=f"{made.mark}{os.getpid()}")
 
 
 @pytest.fixture(scope="module")

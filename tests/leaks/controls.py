@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloister.cli.drill.ground import GUARDED, WITHOUT_HOOKS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import pytest
     from cloister.cli.drill.ground import Ground
@@ -27,19 +29,27 @@ class Control:
 
     Attributes:
         what: In words.
-        cases: Which leak when it is off.
+        cases: Which leak when it is off, and only then.
         switch: Switches it off for kernels that start from then on.
         needs_root: Whether only root's kernels need it.
+        policy: What the policy says beside its defaults, where the control does nothing without;
+            it is told where the listeners are.
+        beside: Controls of the sidecar that are off in any case, since they would hold the cases,
+            too.
+        kernel: The kernel spec; what asks the proxy needs the relay that the hooks bring.
     """
 
     what: str
     cases: tuple[str, ...]
     switch: Callable[[pytest.MonkeyPatch, Ground], None]
     needs_root: bool = False
+    policy: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    beside: tuple[str, ...] = ()
+    kernel: str = WITHOUT_HOOKS
 
 
-def in_sidecar(name: str) -> Callable[[pytest.MonkeyPatch, Ground], None]:
-    """Starts sidecars through :mod:`weakened`, which switches ``name`` off."""
+def in_sidecar(*names: str) -> Callable[[pytest.MonkeyPatch, Ground], None]:
+    """Starts sidecars through :mod:`weakened`, which switches ``names`` off."""
 
     def switch(patch: pytest.MonkeyPatch, _ground: Ground) -> None:
         from cloister.sidecar.provisioner import CloisterProvisioner
@@ -49,7 +59,7 @@ def in_sidecar(name: str) -> Callable[[pytest.MonkeyPatch, Ground], None]:
         async def pre_launch(self: Any, **kwargs: Any) -> dict[str, Any]:
             launch = await ready(self, **kwargs)
             spec_file = launch["cmd"][-1]
-            launch["cmd"] = [sys.executable, "-P", str(WEAKENED), name, spec_file]
+            launch["cmd"] = [sys.executable, "-P", str(WEAKENED), ",".join(names), spec_file]
             return launch
 
         patch.setattr(CloisterProvisioner, "pre_launch", pre_launch)
@@ -107,6 +117,19 @@ def without_extension(patch: pytest.MonkeyPatch, _ground: Ground) -> None:
     patch.setattr(setup, "LAB_SETTINGS", settings)
 
 
+def allowing(host: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Returns a policy that allows the HTTP listener under a name."""
+
+    def policy(addresses: Mapping[str, Any]) -> dict[str, Any]:
+        port = int(str(addresses["http"]).rpartition(":")[2])
+        return {"egress": {"allow": [{"host": host, "ports": [port], "reason": "a test"}]}}
+
+    return policy
+
+
+#: What no scan of text knows: only what does not look at text holds these.
+_UNKNOWN_TO_SCANS = ("encodings-rot13", "covert-half-a-name")
+
 CONTROLS = {
     "text": Control(
         "scanning of text in every message",
@@ -134,8 +157,15 @@ CONTROLS = {
         in_sidecar("redaction"),
     ),
     "markup": Control(
-        "markup that is made unable to call out",
-        ("markup-image", "markup-script-fetch", "markup-markdown-image", "markup-widget-html"),
+        "markup that cannot call out",
+        (
+            "markup-image",
+            "markup-style-background",
+            "markup-svg-image",
+            "markup-markdown-image",
+            "markup-vega-data",
+            "markup-widget-html",
+        ),
         in_sidecar("markup"),
     ),
     "network": Control(
@@ -205,5 +235,99 @@ CONTROLS = {
         "an environment by an allow-list",
         ("filesystem-read-environment",),
         open_environment,
+    ),
+    "splits": Control(
+        "what was shown before, for values in pieces",
+        (
+            "splits-two-displays",
+            "splits-two-cells",
+            "splits-stream-and-result",
+            "splits-text-and-html",
+        ),
+        in_sidecar("recall"),
+    ),
+    "mime-types": Control(
+        "types of data by a list, scripts not among them",
+        ("markup-javascript", "markup-javascript-library", "mime-unknown-encoded"),
+        in_sidecar("mime-types"),
+    ),
+    "pictures": Control(
+        "pictures taken apart",
+        ("pictures-png-compressed-text",),
+        in_sidecar("picture-parts"),
+    ),
+    "pixels": Control(
+        "known values in pixels",
+        ("pictures-png-rows-as-pixels",),
+        in_sidecar("pixels"),
+    ),
+    "fails-closed": Control(
+        "an output whose check fails stays",
+        ("mime-html", "errors-traceback-message", "comm-data"),
+        in_sidecar("fails-open"),
+        beside=("failing-text",),
+    ),
+    "enclave": Control(
+        "nothing leaves an enclave",
+        ("mime-html", "comm-data", "errors-traceback-message", "mime-unknown-encoded"),
+        in_sidecar("enclosure"),
+        policy=lambda _: {"mode": "enclave"},
+    ),
+    "high-water": Control(
+        "what a kernel that has read restricted data may still show",
+        _UNKNOWN_TO_SCANS,
+        in_sidecar("high-water"),
+        policy=lambda _: {"high_water": {"restricted": {"display": "withhold"}}},
+    ),
+    "volume": Control(
+        "how much one user sees in a day",
+        _UNKNOWN_TO_SCANS,
+        in_sidecar("volume"),
+        policy=lambda _: {"limits": {"volume": [{"bytes": 1}]}},
+    ),
+    "allow-list": Control(
+        "hosts by an allow-list",
+        ("network-http-environment", "network-http-header", "network-http-chunked"),
+        in_sidecar("allow-list", "private-addresses", "value-filter"),
+        beside=("private-addresses", "value-filter"),
+        kernel=GUARDED,
+    ),
+    "private-addresses": Control(
+        "private addresses that no rule names itself",
+        ("network-http-environment", "network-http-header"),
+        in_sidecar("private-addresses", "value-filter"),
+        policy=allowing("*.0.0.1"),
+        beside=("value-filter",),
+        kernel=GUARDED,
+    ),
+    "value-filter": Control(
+        "values in requests to a host that is allowed",
+        ("network-http-environment", "network-http-header", "network-http-chunked"),
+        in_sidecar("value-filter"),
+        policy=allowing("127.0.0.1"),
+        kernel=GUARDED,
+    ),
+    "contents": Control(
+        "files scanned where they leave the server",
+        (
+            "files-csv-downloaded",
+            "files-csv-opened",
+            "files-parquet",
+            "files-file-name",
+            "notebooks-output-saved",
+            "notebooks-downloaded",
+            "notebooks-exported-html",
+        ),
+        without_extension,
+    ),
+    "signature": Control(
+        "messages that the kernel has signed",
+        ("messages-wrong-signature-passes",),
+        in_sidecar("signature"),
+    ),
+    "broker-token": Control(
+        "questions to the broker that carry the kernel's token",
+        ("isolation-broker-without-token",),
+        in_sidecar("token"),
     ),
 }

@@ -15,7 +15,7 @@ from cloister.cli.drill.outcomes import Result, decide
 from cloister.core.errors import CloisterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from cloister.cli.drill.canaries import Canaries
@@ -74,6 +74,11 @@ class Worker:
             self._server.close()
         self._listeners.__exit__(None, None, None)
         self.outside.close()
+
+    @property
+    def addresses(self) -> Mapping[str, object]:
+        """Where the listeners are."""
+        return self._listeners.addresses
 
     @property
     def client(self) -> KernelClient:
