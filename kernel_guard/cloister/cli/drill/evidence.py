@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cloister.cli.drill.serverclient import END_OF_HEADERS
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 _STAND_IN = re.compile(rf"{TOKEN_PATTERN.pattern}|\[redacted\]|\[[A-Z][A-Z0-9_]*(?: ….{{1,4}})?\]")
 _WITHHELD = re.compile(r"CLO-[A-Z]+-[0-9]{3}")
 _LONG_LEAF = 40
+_LONG_PAUSE_S = 0.22
 _READ_BY_PEOPLE = ("text/plain", "text/html", "text/markdown", "text/latex", "value", "description")
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 #: Errors that say that a case is not written as this kernel wants it, and not that it was stopped.
@@ -54,6 +57,7 @@ class Evidence:
                 "parent_header": message.get("parent_header", {}),
                 "header": message["header"],
                 "buffers": [bytes(buffer) for buffer in message.get("buffers", [])],
+                "at_s": time.monotonic(),
             }
         )
 
@@ -83,10 +87,17 @@ class Evidence:
         yield "".join(text for texts in streams.values() for text in texts)
         yield "".join(text for m in self.messages for text in _shown(m["content"]))
         yield "".join(leaves)
+        yield self._rhythm()
         for answer in self.answers:
             yield answer
             yield answer.partition(END_OF_HEADERS)[2]
         yield b"".join(self.answers)
+
+    def _rhythm(self) -> str:
+        """Returns the pauses between texts as bits: a long one is a one."""
+        times = [m["at_s"] for m in self.messages if m["type"] == "stream"]
+        pauses = (after - before for before, after in pairwise(times))
+        return "rhythm" + "".join("1" if pause > _LONG_PAUSE_S else "0" for pause in pauses)
 
     def everything(self) -> Iterator[str | bytes]:
         """Yields the outputs and what the listeners caught."""

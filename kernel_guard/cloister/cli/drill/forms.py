@@ -80,6 +80,7 @@ ON_DEMAND: Final[dict[str, Callable[[str], str]]] = {
     "overwritten": lambda v: v[3:] + v[:3],  # the beginning is written over what stands before
     "backspaced": lambda v: f"{v[:6]}X{v[6:]}",
     "lengths": lambda v: "@".join("i" * ord(c) for c in v),
+    "rhythm": lambda v: f"rhythm{ord(v[0]):08b}",
     "capitals_only": lambda v: "".join(c for c in v if c.isupper()),
 }
 
