@@ -60,6 +60,9 @@ def test_no_saved_notebook_holds_a_canary(home, workspace, run):
     assert "ValueError" in said
     saved = target.read_text("utf-8")  # the source of its cells and its metadata, too
     assert Search(canaries.values()).seen_in([said, saved]) is None
+    kept = {path.name: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    told = [name for name, data in kept.items() for _, v in canaries.values() if v.encode() in data]
+    assert told == [], "values in what the guard keeps"
 
 
 def test_the_console_shows_no_canary(home, workspace):

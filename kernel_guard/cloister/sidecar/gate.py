@@ -414,8 +414,10 @@ class Gate:
     def _from_iopub(self, message: wire.Message, size: int) -> Work[None]:
         if message.msg_type == "iopub_welcome":
             return
-        parent_id = message.parent_id
-        request = self._requests.get(parent_id)
+        request = self._requests.get(message.parent_id)
+        # What answers no request has a parent that the kernel made up: it may be a value, and is
+        # neither sent nor recorded.
+        parent_id = message.parent_id if request else ""
         message.parent = request.header if request else {}
         if message.msg_type == "stream":
             yield from self._outputs.stream(message, parent_id, size)
