@@ -197,17 +197,18 @@ def _texts(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def must_hold_everywhere(findings: Findings, *, stopped: float = 0.7) -> None:
+def must_hold_everywhere(findings: Findings, *, stopped: float = 0.7, most_unseen: int = 5) -> None:
     """Fails unless the cases were tried, none leaked, and most show that they were stopped.
 
     Args:
         findings: Of one client.
         stopped: Which part of the cases this client can show as stopped, at least.
+        most_unseen: Cases of which this client may have kept nothing.
     """
     assert findings.leaked == {}, findings.leaked
     # Where a whole text is withheld, the line that names the next case goes with it.
     not_seen = {case.id for case in CASES} - findings.tried
-    assert len(not_seen) < 6, not_seen
+    assert len(not_seen) <= most_unseen, not_seen
     assert len(findings.guarded) > stopped * len(findings.tried), len(findings.guarded)
 
 

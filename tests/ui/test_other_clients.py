@@ -78,8 +78,9 @@ def wait_until_saved(page, path) -> list[dict]:
     raise AssertionError(f"{path.name} was not saved")
 
 
-def must_save_no_canary(page, path, canaries):
-    leaky.must_hold_everywhere(leaky.read_outputs(wait_until_saved(page, path), canaries))
+def must_save_no_canary(page, path, canaries, most_unseen=5):
+    findings = leaky.read_outputs(wait_until_saved(page, path), canaries)
+    leaky.must_hold_everywhere(findings, most_unseen=most_unseen)
     must_hold_no_canary(canaries, path.read_text("utf-8"))
 
 
@@ -115,7 +116,8 @@ def test_shared_documents(  # noqa: PLR0917 - fixtures
         wait_for_kernel(page, running)
         run_all(page)
         must_hold_no_canary(canaries, page.locator("body").inner_text(), page.content())
-        must_save_no_canary(page, running.root / "shared.ipynb", canaries)
+        # Where documents are shared, a widget that clears its own output clears the cell's, too.
+        must_save_no_canary(page, running.root / "shared.ipynb", canaries, most_unseen=40)
         screenshot(page, kind)
         second = browser.new_context().new_page()
         second.goto(address)
