@@ -67,7 +67,7 @@ def no_pixels() -> None:
 def no_enclosure() -> None:
     from cloister.sidecar.outgoing import inspection
 
-    replace(inspection, "_enclosed", lambda _message: inspection.Passage())
+    replace(inspection, "enclosed", lambda *_: inspection.Passage())
 
 
 def no_high_water() -> None:
@@ -120,12 +120,11 @@ def no_private_addresses() -> None:
 
 
 def no_value_filter() -> None:
-    from cloister.sidecar.proxy import decider
+    from cloister.sidecar.proxy.filters import Leaving
     from cloister.sidecar.proxy.valuefilter import ValueFilter
 
     replace(ValueFilter, "head", lambda *_: None)
-    replace(ValueFilter, "request", lambda _self, _exchange, body: body)
-    assert decider.ValueFilter is ValueFilter
+    replace(ValueFilter, "request", lambda _self, _exchange, body: Leaving(body))
 
 
 def no_signature() -> None:
