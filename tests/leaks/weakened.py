@@ -97,6 +97,20 @@ def failing_text() -> None:
     replace(textguard.TextGuard, "mask_json", fail)
 
 
+def failing_at_a_word() -> None:
+    """The analyser breaks at one word, wherever it stands."""
+    from cloister.sidecar import textguard
+
+    finds = textguard.TextGuard.find
+
+    def find(self: textguard.TextGuard, text: str) -> Any:
+        if "stumble" in text:
+            raise RuntimeError(f"broken for a test at {text}")
+        return finds(self, text)
+
+    replace(textguard.TextGuard, "find", find)
+
+
 def fails_open() -> None:
     """A check that breaks lets its output pass, as LiteLLM's does."""
     from cloister.sidecar.outgoing import inspection
@@ -175,6 +189,7 @@ SWITCHES: dict[str, Callable[[], None]] = {
     "high-water": no_high_water,
     "volume": no_volume,
     "failing-text": failing_text,
+    "failing-at-a-word": failing_at_a_word,
     "fails-open": fails_open,
     "allow-list": no_allow_list,
     "private-addresses": no_private_addresses,

@@ -492,7 +492,10 @@ class Gate:
     def _copy_log(self, fd: int, level: int = logging.INFO) -> bool:
         """Copies the kernel's raw output to the server's log, masked; returns False at its end."""
         data = os.read(fd, 65536)
-        text = self._guard.mask(data.decode("utf-8", "replace"), Tally())
+        try:
+            text = self._guard.mask(data.decode("utf-8", "replace"), Tally())
+        except Exception as error:  # noqa: BLE001 - its text may hold what was looked at
+            text = f"[{len(data)} bytes that could not be checked: {type(error).__name__}]"
         if text.strip():
             logger.log(level, "kernel: %s", text.rstrip())
         return bool(data)

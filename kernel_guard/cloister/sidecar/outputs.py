@@ -256,8 +256,12 @@ class Outputs:
 
     def _observe(self, parent_id: str, name: str, text: str) -> None:
         tally = Tally()
-        for span in self._guard.find(text):
-            tally.add(span.entity_type)
+        try:
+            for span in self._inspection.carefully(lambda: self._guard.find(text)):
+                tally.add(span.entity_type)
+        except Withheld:  # guarding, it would not have left
+            self._send_stream(parent_id, name, text, tally, is_observed=True)
+            return
         self._send_stream(parent_id, name, text, tally, is_observed=bool(tally))
 
     def _let_lines_go(self, parent_id: str, name: str) -> None:

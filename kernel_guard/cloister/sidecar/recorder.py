@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cloister.core.errors import StoreUnavailable
+from cloister.core.errors import CloisterError, StoreUnavailable
 from cloister.core.records import Json, Record
 from cloister.sidecar.outgoing.outline import MOST_RECORDED_BYTES
 from cloister.sidecar.redact import redact_secrets
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_DIGESTS = 1000  # of one execution
 MOST_EGRESS_FACTS = 1000
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class Recorder:
             "silent": silent,
             "attested_by": "sidecar",
         }
-        payload = _payload({"code": self._mask(redact_secrets(code))})
+        payload = _payload({"code": self._masked(redact_secrets(code))})
         self._append([Record("cell.intent", body, payload)])
         with self._lock:
             self._running[msg_id] = Execution(msg_id, digest, time.monotonic())
@@ -149,7 +152,7 @@ class Recorder:
             "code_sha256": code_digest(code),
             "attested_by": "sidecar",
         }
-        payload = _payload({"code": self._mask(redact_secrets(code))})
+        payload = _payload({"code": self._masked(redact_secrets(code))})
         self.append("debugger.evaluate", body, payload)
 
     def started(self, msg_id: str) -> None:
@@ -159,6 +162,25 @@ class Recorder:
                 self._current = msg_id
                 # It may have waited for its turn; its duration is the time that it ran.
                 self._running[msg_id].started_s = time.monotonic()
+
+    def _masked(self, text: str) -> str:
+        """Returns a text without values.
+
+        Raises:
+            CloisterError: That could not be done, so the text cannot be recorded, and what cannot
+                be recorded does not happen. It is no reason to end a session.
+        """
+        try:
+            return self._mask(text)
+        except CloisterError:
+            raise
+        except Exception as error:  # noqa: BLE001 - its text may hold what was looked at
+            logger.error("CLO-GATE-006: %s while checking what is recorded", type(error).__name__)
+            raise CloisterError(
+                "This could not be checked for values, so it was not recorded and did not happen.",
+                code="CLO-GATE-006",
+                remedy="Write it in another way; if it happens again, report it.",
+            ) from None
 
     def running(self, msg_id: str) -> Execution | None:
         """Returns the execution if its result is not recorded yet."""
@@ -241,7 +263,7 @@ class Recorder:
 
     def read(self, fact: dict[str, Json]) -> None:
         """Joins a read that the hooks report to the running execution."""
-        fact = {**fact, "path": self._mask(str(fact["path"]))}  # a file name can hold a value
+        fact = {**fact, "path": self._masked(str(fact["path"]))}  # a file name can hold a value
         with self._lock:
             execution = self._active()
             if execution is not None and fact not in execution.reads:
@@ -261,7 +283,7 @@ class Recorder:
         """
         # Code in the kernel chose the name, so it can carry a value; an address names itself.
         if any(c.isalpha() for c in str(fact["host"])):
-            fact = {**fact, "host": self._mask(str(fact["host"]))}
+            fact = {**fact, "host": self._masked(str(fact["host"]))}
         is_allowed = fact.get("decision") == "allow"
         is_end = is_allowed and fact.get("phase") == "closed"  # its begin is noted already
         with self._lock:
