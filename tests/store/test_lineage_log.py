@@ -300,6 +300,7 @@ CUT = "DELETE FROM event WHERE seq >= 4"
         (["DELETE FROM event", "DELETE FROM head", "DELETE FROM checkpoint"], 0),
         (["INSERT INTO checkpoint VALUES (3, (SELECT note FROM head))"], None),
         (["INSERT INTO checkpoint VALUES (3, 'nonsense')"], None),
+        (["INSERT INTO checkpoint VALUES (0, (SELECT note FROM head))"], None),
     ],
 )
 def test_tampering_is_seen(home, keyring, log, statements, first_bad):

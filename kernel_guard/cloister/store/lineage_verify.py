@@ -229,6 +229,8 @@ class _Scan:
         size = self.frontier.size
         if witness and witness.size > size:
             self.fail(f"{size} events are left of {witness.size} that the witness knows", size)
+        if min(notes, default=1) < 1:
+            self.fail("a checkpoint is filed under a size at which there is none", None)
         longest = max(notes, default=0)
         if longest > size:
             self.fail(f"{size} events are left of {longest} that a checkpoint covers", size)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from provenlog import Workspace, columns
 
 THOROUGH = settings(
-    max_examples=250,
+    max_examples=400,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
