@@ -175,6 +175,7 @@ def _dependencies(extra: str | None) -> set[str]:
         ("[dp]", "dp"),
         ("[ray]", "ray"),
         ("[timestamps]", "timestamps"),
+        ("[postgres]", "postgres"),
     ],
 )
 def test_every_runtime_dependency_has_its_reason(heading: str, extra: str | None) -> None:

@@ -158,14 +158,19 @@ sys.exit(bool(failed))
 
 ROOMS = "cloister.core,cloister.detect,cloister.store"
 HEAVY_DP = "torch,opacus,mlflow,diffprivlib,dp_accounting,opendp,sklearn"
+POSTGRES = "sqlalchemy,alembic,psycopg"
 SERVER = "jupyter_server,jupyterlab,jupyterlab_server,notebook"
 
 PARTS = {
     # extra: what must be importable, what must not be needed
-    "base": ("cloister.core,cloister.store,cloister.cli", f"{SERVER},{HEAVY_DP},pandas,polars,h11"),
+    "base": (
+        "cloister.core,cloister.store,cloister.cli",
+        f"{SERVER},{HEAVY_DP},{POSTGRES},pandas,polars,h11",
+    ),
     "kernel": ("cloister", f"{SERVER},{HEAVY_DP}"),
     "lab": (f"cloister_lab,{ROOMS},cloister.sidecar", f"{HEAVY_DP},pandas,polars"),
     "dp": ("cloister_dp", f"{SERVER},polars"),
+    "postgres": ("cloister.core,cloister.store,cloister.cli", f"{SERVER},{HEAVY_DP},pandas"),
 }
 
 
@@ -198,7 +203,7 @@ def test_the_import_blocker_blocks() -> None:
 @needs_frontend
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("extra", ["kernel", "lab"])
+@pytest.mark.parametrize("extra", ["kernel", "lab", "postgres"])
 def test_the_wheel_runs_in_a_clean_environment(wheel: Path, tmp_path: Path, extra: str) -> None:
     """Installs the wheel and its extra from the registry into an environment of its own."""
     venv.create(tmp_path / "clean", with_pip=True)
@@ -213,7 +218,14 @@ def test_the_wheel_runs_in_a_clean_environment(wheel: Path, tmp_path: Path, extr
     packages, _ = PARTS[extra]
     done = _import_everything(python, packages, "nothing")
     assert done.returncode == 0, done.stdout + done.stderr
-    absent = {"kernel": ["jupyter_server", "torch"], "lab": ["torch", "opacus", "pandas"]}[extra]
+    absent = {
+        "kernel": ["jupyter_server", "torch"],
+        "lab": ["torch", "opacus", "pandas"],
+        "postgres": ["jupyter_server", "torch", "pandas"],
+    }[extra]
+    needed = POSTGRES.split(",") if extra == "postgres" else []
+    for name in needed:
+        assert subprocess.run([python, "-c", f"import {name}"], check=False).returncode == 0, name
     for name in absent:
         code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{name}') is None)"
         assert subprocess.run([python, "-c", code], check=False).returncode == 1, name

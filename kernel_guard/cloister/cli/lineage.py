@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloister.cli.export import export, prove, unknown_execution
+from cloister.cli.migrate import migrate
 from cloister.cli.output import json_option, print_json, print_table, say
 from cloister.cli.verify import verify
 from cloister.cli.workspace import current_home
@@ -25,14 +26,28 @@ def lineage() -> None:
     """Read and verify the record."""
 
 
+lineage.add_command(migrate)
+
+
 @lineage.command("list")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--before", type=int, metavar="SEQ", help="Only executions before this number.")
+@click.option("--kernel", metavar="ID", help="Only executions of this kernel.")
+@click.option("--user", metavar="NAME", help="Only executions of this user.")
+@click.option("--dataset", metavar="NAME", help="Only executions that read this dataset.")
 @json_option
-def list_command(limit: int, before: int | None, *, as_json: bool) -> None:
+def list_command(
+    limit: int,
+    before: int | None,
+    kernel: str | None,
+    user: str | None,
+    dataset: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """List executions, newest first."""
     with LineageReader(current_home()) as reader:
-        rows = reader.executions(limit, before)
+        rows = reader.executions(limit, before, kernel_id=kernel, user=user, dataset=dataset)
     if as_json:
         print_json(rows)
         return

@@ -51,6 +51,8 @@ _BAD_INPUT: Final = frozenset(
         "CLO-SHARE-006",
         "CLO-WITNESS-003",
         "CLO-WITNESS-004",
+        "CLO-STORE-006",
+        "CLO-STORE-011",
     }
 )
 _BAD_INPUT_PREFIXES: Final = ("CLO-INPUT-", "CLO-DETECT-", "CLO-CLUSTER-", "CLO-EXPORT-")

@@ -96,7 +96,7 @@ def _verify_record(
     home = current_home()
     with EvidenceReader(home) as reader:
         if verifier is not None:
-            return compared(verify_log(home.lineage_path, verifier), reader, kept)
+            return compared(verify_log(home, verifier), reader, kept)
         keyring = open_keyring(home)
         own = Verifier(keyring.key_name, keyring.public_key_bytes)
         kept = kept + kept_by_witnesses(home, own)  # before the record is read: it may only grow

@@ -25,12 +25,23 @@ DISK_FULL: Final = "CLO-STORE-001"
 DAMAGED: Final = "CLO-STORE-002"
 LOCKED: Final = "CLO-STORE-003"
 NOT_WRITABLE: Final = "CLO-STORE-004"
+NETWORK_DISK: Final = "CLO-STORE-005"
+NO_SERVER: Final = "CLO-STORE-007"
+NO_DRIVER: Final = "CLO-STORE-008"
+NO_TABLES: Final = "CLO-STORE-009"
+NOT_DURABLE: Final = "CLO-STORE-010"
 
 _REMEDY: Final = {
     DISK_FULL: "Free space on the disk that holds the workspace's home; then run the cell again.",
     DAMAGED: "Run: cloister lineage verify. Keep the files as evidence and restore a backup.",
     LOCKED: "Find the process that holds the workspace's store open, or wait and try again.",
     NOT_WRITABLE: "Make the workspace's home writable for this account; then run the cell again.",
+    NETWORK_DISK: "Put the workspace's home on a disk of this machine; several machines share a "
+    "record in PostgreSQL.",
+    NO_SERVER: "Check that PostgreSQL runs and that store.yaml names it; then run the cell again.",
+    NO_DRIVER: "Install it: pip install 'cloister[postgres]'",
+    NO_TABLES: "Run: cloister lineage migrate URL",
+    NOT_DURABLE: "Set fsync = on in postgresql.conf: without it a crash takes records back.",
 }
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LOW_SPACE_BYTES: Final = 128 * 1024
@@ -106,15 +117,18 @@ def unavailable(error: Exception, what: str, path: Path) -> StoreUnavailable:
         LOCKED: "another process holds it locked",
         NOT_WRITABLE: "it cannot be written",
     }[code]
-    return StoreUnavailable(
-        f"The {what} is not available: {reason}.", code=code, remedy=_REMEDY[code]
-    )
+    return refused(code, what, reason)
 
 
 def damaged(what: str, reason: str) -> StoreUnavailable:
     """Returns the refusal for storage whose content cannot be right."""
+    return refused(DAMAGED, what, reason)
+
+
+def refused(code: str, what: str, reason: str) -> StoreUnavailable:
+    """Returns the refusal of a code, with what to do about it."""
     return StoreUnavailable(
-        f"The {what} is not available: {reason}.", code=DAMAGED, remedy=_REMEDY[DAMAGED]
+        f"The {what} is not available: {reason}.", code=code, remedy=_REMEDY[code]
     )
 
 

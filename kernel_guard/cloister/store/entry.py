@@ -74,7 +74,18 @@ class Draft:
     def execution_id(self) -> str | None:
         """The execution that the record is about, for the index."""
         value = self.body.get("execution_id")
-        return value if isinstance(value, str) else None
+        return index_key(value) if isinstance(value, str) else None
+
+
+def index_key(execution_id: str) -> str:
+    """Returns an execution's id as the index has it.
+
+    A client chooses the id; what no database takes as text (NUL, half a surrogate pair) is escaped,
+    so that nobody can name an execution out of the index.
+    """
+    if execution_id.isascii() and "\0" not in execution_id:
+        return execution_id
+    return execution_id.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def draft(record: Record) -> Draft:
@@ -86,6 +97,20 @@ def draft(record: Record) -> Draft:
     if not _TYPE.fullmatch(record.type):
         raise ValueError("a record's type is dotted lower-case words, such as cell.intent")
     return Draft(record.type, record.body, canonical_bytes(record.body), record.payload)
+
+
+def restore_draft(kind: str, body: bytes, payload: bytes) -> Draft:
+    """Reads a draft that another process of this account had checked and sent.
+
+    Raises:
+        ValueError: Its body is not a JSON object in canonical bytes, or the type is none.
+    """
+    content = json.loads(body.decode("utf-8", "surrogatepass"))
+    if not isinstance(content, dict) or canonical_bytes(content) != body:
+        raise ValueError("not a body in canonical bytes")
+    if not _TYPE.fullmatch(kind):
+        raise ValueError("not a type")
+    return Draft(kind, content, body, payload)
 
 
 def header_bytes(body: bytes, tail: bytes) -> bytes:

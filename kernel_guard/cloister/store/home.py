@@ -65,6 +65,16 @@ class Home:
         return self.root / "store" / "lineage.db"
 
     @property
+    def store_settings_path(self) -> Path:
+        """Says where the record is when it is not here (:mod:`cloister.store.store_settings`)."""
+        return self.root / "store.yaml"
+
+    @property
+    def sequencer_path(self) -> Path:
+        """Socket of the process that appends for all writers, while there is one."""
+        return self.root / "store" / "sequencer.sock"
+
+    @property
     def ledger_path(self) -> Path:
         """The privacy budget ledger, SQLite."""
         return self.root / "store" / "ledger.db"

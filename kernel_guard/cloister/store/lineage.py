@@ -1,8 +1,9 @@
 """The lineage log: what happened, durable before anyone is told that it happened.
 
-Events are leaves of an RFC 9162 Merkle tree in SQLite. One transaction holds the event, the tree
-nodes that it completes, the tree's new edge and a checkpoint signed with Ed25519; the checkpoint
-then goes to the witness file outside the database. Any number of processes may append to one log.
+Events are leaves of an RFC 9162 Merkle tree in a database (SQLite, or PostgreSQL for teams). One
+transaction holds the events, the tree nodes that they complete, the tree's new edge and a
+checkpoint signed with Ed25519; the checkpoint then goes to the witness file outside the database.
+Any number of processes may append to one log: the transaction is what orders them.
 
 The log refuses to grow when its past does not fit: a database that is shorter than its witness,
 differs from it, was swapped while open, or lost its witness takes no more events, because new
@@ -13,13 +14,14 @@ recovers by itself when the cause is gone, and a failed append leaves nothing be
 from __future__ import annotations
 
 import logging
-import sqlite3
+import os
 import threading
 import time
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from cloister.core.errors import StoreUnavailable
+from cloister.core.records import Record
 from cloister.store.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -27,7 +29,8 @@ from cloister.store.checkpoint import (
     sign_checkpoint,
     verify_checkpoint,
 )
-from cloister.store.database import BUSY_TIMEOUT_MS, connect, damaged, unavailable
+from cloister.store.clock import STEPPED, Clock
+from cloister.store.database import BUSY_TIMEOUT_MS, damaged
 from cloister.store.entry import (
     Draft,
     Entry,
@@ -36,18 +39,20 @@ from cloister.store.entry import (
     draft,
     header_bytes,
     header_tail,
+    parse_body,
     payload_digest,
 )
-from cloister.store.files import locked
 from cloister.store.keys import key_id
-from cloister.store.lineage_schema import APPLICATION_ID, SCHEMA_SQL, SCHEMA_VERSION, read_node
+from cloister.store.lineage_store import WHAT, Batch, Head, read_head, read_node
+from cloister.store.lineage_stores import settings_mark, writable_store
+from cloister.store.mentions import names_in
 from cloister.store.merkle import EMPTY_ROOT, Frontier, leaf_hash, root_at
 from cloister.store.witness import WitnessWriter, read_witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from cloister.core.records import Record
+    from cloister.core.records import Json
     from cloister.store.home import Home
     from cloister.store.keys import Keyring
 
@@ -56,7 +61,36 @@ _log = logging.getLogger(__name__)
 KEEP_CHECKPOINT_EVERY: Final = 256
 """Events between two checkpoints that stay in the database beside the newest one."""
 
-_WHAT: Final = "lineage log"
+REMEMBER_EVENTS: Final = 65_536
+"""Events after which a writer's last append is forgotten; who asks again does so in seconds."""
+
+_CLIENT_BYTES: Final = 16
+_RETRY_PAUSE_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One append of one writer, which may be asked for twice and happens once.
+
+    A writer numbers its appends upwards and sends the next one only after the answer to the last.
+    The log keeps the newest number of each writer in the same transaction as the events, so that an
+    append whose outcome is unknown (a connection broke, a process was killed) can be sent again, to
+    whoever appends now.
+
+    Attributes:
+        client: 16 random bytes that name the writer.
+        number: The number of this append.
+        drafts: What happened, in order.
+    """
+
+    client: bytes
+    number: int
+    drafts: Sequence[Draft]
+
+
+def new_client() -> bytes:
+    """Returns a name for a writer."""
+    return os.urandom(_CLIENT_BYTES)
 
 
 class LineageLog:
@@ -67,7 +101,7 @@ class LineageLog:
     Args:
         home: The workspace.
         keyring: Its keys; the signer signs each checkpoint.
-        now_us: Clock, microseconds since 1970 UTC.
+        clock: The time for events.
         busy_timeout_ms: How long to wait for another process.
 
     Raises:
@@ -79,12 +113,11 @@ class LineageLog:
         home: Home,
         keyring: Keyring,
         *,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Clock | None = None,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
     ) -> None:
         self._home = home
-        self._path = home.lineage_path
-        self._now_us = now_us
+        self._clock = clock or Clock()
         self._busy_timeout_ms = busy_timeout_ms
         self._verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
         self._key_id = key_id(keyring.key_name, keyring.public_key_bytes)
@@ -92,12 +125,16 @@ class LineageLog:
         self._box = PayloadBox(keyring)
         self._witness = WitnessWriter(home.witness_path, self._verifier)
         self._mutex = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] = (0, 0)
+        self._mark = settings_mark(home)
+        self._store = writable_store(home, busy_timeout_ms=busy_timeout_ms)
+        self._is_open = False
         self._frontier = Frontier.empty()
         self._last_leaf: bytes | None = None
+        self._last_us: int | None = None
         self._note = ""
         self._is_witnessed = True
+        self._client = new_client()
+        self._appends = 0
         self.open()
 
     def __enter__(self) -> Self:
@@ -118,24 +155,31 @@ class LineageLog:
         Raises:
             StoreUnavailable: The log cannot take them: the disk is full (``CLO-STORE-001``), the
                 log is damaged or does not fit its witness (``-002``), another process holds it
-                locked (``-003``), or it cannot be written (``-004``). Nothing was added.
+                locked (``-003``), it cannot be written (``-004``), or the database server is out of
+                reach (``-007``). Nothing was added; only where the server was lost for good after
+                the last word was sent, the events may be there without anyone having been told.
             ValueError: A record is not well formed. Nothing was added.
         """
         drafts = [draft(record) for record in records]
         if not drafts:
             return ()
         with self._mutex:
-            try:
-                connection = self._ready()
-                entries = self._write(connection, drafts)
-            except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
-                self._close()
-                raise unavailable(error, _WHAT, self._path) from error
-            except BaseException:
-                self._close()
-                raise
-            self._publish()
-            return entries
+            self._appends += 1
+            return self._append_group([Request(self._client, self._appends, drafts)])[0]
+
+    def append_group(self, requests: Sequence[Request]) -> list[tuple[Entry, ...]]:
+        """Adds the appends of several writers in one transaction, all or none.
+
+        What was added before by a request of the same writer and number is not added again.
+
+        Returns:
+            The events of each request.
+
+        Raises:
+            StoreUnavailable: As for :meth:`append`.
+        """
+        with self._mutex:
+            return self._append_group(requests)
 
     def open(self) -> None:
         """Opens the log and checks it against its witness, without adding anything.
@@ -146,9 +190,9 @@ class LineageLog:
         with self._mutex:
             try:
                 self._ready()
-            except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+            except self._store.failures as error:
                 self._close()
-                raise unavailable(error, _WHAT, self._path) from error
+                raise self._store.refusal(error) from error
             except BaseException:
                 self._close()
                 raise
@@ -158,118 +202,166 @@ class LineageLog:
         with self._mutex:
             self._close()
 
-    def _ready(self) -> sqlite3.Connection:
-        """Returns a connection to the file that is in the home *now*."""
-        if self._connection is not None:
+    @property
+    def size(self) -> int:
+        """Number of events when this log last looked."""
+        return self._frontier.size
+
+    def _append_group(self, requests: Sequence[Request]) -> list[tuple[Entry, ...]]:
+        give_up_at = time.monotonic() + self._store.patience_s
+        while True:
+            failures = self._store.failures
             try:
-                status = self._path.stat()
-            except FileNotFoundError:
-                status = None
-            if status is None or (status.st_dev, status.st_ino) != self._file:
-                # Writing on would reach a file that no reader will ever find.
+                self._ready()
+                entries = self._write(requests)
+                break
+            except _Moved:
                 self._close()
-        if self._connection is None:
-            self._connection = self._open()
+            except failures as error:
+                self._close()
+                if not self._store.may_pass(error) or time.monotonic() >= give_up_at:
+                    raise self._store.refusal(error) from error
+                time.sleep(_RETRY_PAUSE_S)
+            except BaseException:
+                self._close()
+                raise
+        self._publish()
+        return entries
+
+    def _ready(self) -> None:
+        """Sees to a connection to the log that is the workspace's *now*."""
+        if self._is_open and not self._is_current():
+            # Writing on would reach a database that no reader will ever find.
+            self._close()
+        if not self._is_open:
+            self._open()
         if not self._is_witnessed:
             # At most one append goes unwitnessed: the next one waits until the witness is written.
             self._advance_witness()
-        return self._connection
 
-    def _open(self) -> sqlite3.Connection:
+    def _is_current(self) -> bool:
+        return self._store.is_current() and settings_mark(self._home) == self._mark
+
+    def _open(self) -> None:
+        mark = settings_mark(self._home)
+        if mark != self._mark:
+            self._store = writable_store(self._home, busy_timeout_ms=self._busy_timeout_ms)
+            self._mark = mark
         witness = self._read_witness()
-        if witness is not None and witness.size and not self._path.exists():
-            _refuse(f"its database is gone, while its witness knows {witness.size} events")
-        with locked(self._path.with_name(".lineage.lock")):
-            connection = connect(self._path, busy_timeout_ms=self._busy_timeout_ms)
-            try:
-                self._create_if_new(connection, witness)
-            except BaseException:
-                connection.close()
-                raise
+
+        def first_note() -> str:
+            if witness is not None and witness.size:
+                _refuse(f"its database is gone or empty, its witness knows {witness.size} events")
+            return self._signed(0, EMPTY_ROOT)
+
+        # First the witness: a log whose witness is missing has then lost it, and says so.
+        self._store.open(first_note, lambda note: self._witness.advance(note, 0, durable=True))
         try:
-            status = self._path.stat()
-            self._file = (status.st_dev, status.st_ino)
             self._note = ""
             self._frontier = Frontier.empty()
             if witness is None:
                 # A new log's witness is written before its database, so it is there by now. It is
                 # read before the head: then other writers can only make the log the longer one.
                 witness = self._read_witness()
-            self._adopt_head(connection)
-            self._check_witness(connection, witness)
+            self._adopt_head()
+            self._check_witness(witness)
+            self._store.rollback()  # nothing was written; PostgreSQL had a transaction open to read
         except BaseException:
-            connection.close()
+            self._store.close()
             raise
-        return connection
+        self._is_open = True
 
-    def _create_if_new(self, connection: sqlite3.Connection, witness: Checkpoint | None) -> None:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
-            return
-        if application or version or connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
-            _refuse("its database was made by another version or program")
-        if witness is not None and witness.size:
-            _refuse(f"its database is empty, while its witness knows {witness.size} events")
-        note = self._signed(0, EMPTY_ROOT)
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in SCHEMA_SQL:
-            connection.execute(statement)
-        connection.execute("INSERT INTO head VALUES (0, 0, x'', NULL, ?)", (note,))
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        # First the witness: a log whose witness is missing has then lost it, and says so.
-        self._witness.advance(note, 0, durable=True)
-        connection.execute("COMMIT")
-
-    def _adopt_head(self, connection: sqlite3.Connection) -> None:
+    def _adopt_head(self) -> None:
         """Reads the edge of the tree; does the work only when another process moved it."""
-        row = connection.execute("SELECT size, frontier, last_leaf, note FROM head").fetchone()
-        if row is None:
+        head = read_head(self._store)
+        if head is None:
             _refuse("its head is missing")
-        size, frontier, last_leaf, note = row
-        if self._note and note == self._note and size == self._frontier.size:
+        if self._note and head.note == self._note and head.size == self._frontier.size:
             return
-        if size < self._frontier.size:
+        if head.size < self._frontier.size:
             _refuse("it became shorter while it was open")
         try:
-            parsed = Frontier.parse(size, frontier)
-            if verify_checkpoint(note, self._verifier) != Checkpoint(
-                self._verifier.name, size, parsed.root()
+            parsed = Frontier.parse(head.size, head.frontier)
+            if verify_checkpoint(head.note, self._verifier) != Checkpoint(
+                self._verifier.name, head.size, parsed.root()
             ):
                 _refuse("its newest checkpoint does not fit its events")
-        except (CheckpointError, ValueError, TypeError):
+        except (CheckpointError, ValueError, TypeError, AttributeError):
             _refuse("its newest checkpoint is not valid")
-        self._frontier, self._last_leaf, self._note = parsed, last_leaf, note
+        last = self._store.execute(
+            "SELECT time_us FROM event WHERE seq = :seq", {"seq": head.size - 1}
+        ).fetchone()
+        self._last_us = None if last is None else last[0]
+        self._frontier, self._last_leaf, self._note = parsed, head.last_leaf, head.note
 
-    def _write(self, connection: sqlite3.Connection, drafts: list[Draft]) -> tuple[Entry, ...]:
-        connection.execute("BEGIN IMMEDIATE")
-        self._adopt_head(connection)
-        before = self._frontier.size
-        frontier = Frontier(before, list(self._frontier.hashes))
-        prev = self._last_leaf
-        entries, rows = [], []
-        for item in drafts:
-            seq, now = frontier.size, self._now_us()
-            sealed = self._box.seal(seq, item.payload) if item.payload else None
-            tail = header_tail(seq, now, item.type, prev, payload_digest(sealed))
-            header = header_bytes(item.body_bytes, tail)
-            prev = leaf_hash(header)
-            nodes = b"".join(frontier.append(prev))
-            rows.append((seq, now, item.type, item.execution_id, header, sealed, nodes))
-            state = PayloadState.OPEN if item.payload else PayloadState.NONE
-            entries.append(Entry(seq, now, item.type, item.body, header, prev, item.payload, state))
-        note = self._signed(frontier.size, frontier.root())
-        connection.executemany("INSERT INTO event VALUES (?,?,?,?,?,?,?)", rows)
-        connection.execute(
-            "UPDATE head SET size=?, frontier=?, last_leaf=?, note=?",
-            (frontier.size, frontier.serialize(), prev, note),
+    def _write(self, requests: Sequence[Request]) -> list[tuple[Entry, ...]]:
+        store = self._store
+        store.begin()
+        if not self._is_current():
+            raise _Moved
+        self._adopt_head()
+        growth = _Growth(self._frontier, self._last_leaf, self._box)
+        reading = self._clock.read(self._last_us)
+        if reading.step_us:
+            body: dict[str, Json] = {"step_us": reading.step_us, "attested_by": "log"}
+            growth.add(reading.time_us, draft(Record(STEPPED, body)))
+        answers: list[tuple[Entry, ...]] = []
+        writers: dict[bytes, tuple[bytes, int, int, int]] = {}
+        placed: dict[tuple[bytes, int], tuple[Entry, ...]] = {}
+        for request in requests:
+            key = request.client, request.number
+            known = placed.get(key)
+            if known is None:
+                known = self._already_written(request)
+            if known is None:
+                first = growth.size
+                known = tuple(growth.add(reading.time_us, item) for item in request.drafts)
+                writers[request.client] = (*key, first, len(known))
+            placed[key] = known
+            answers.append(known)
+        if not writers:
+            store.rollback()
+            return answers
+        head = growth.head(self._signed(growth.size, growth.frontier.root()))
+        is_kept = self._frontier.size // KEEP_CHECKPOINT_EVERY != head.size // KEEP_CHECKPOINT_EVERY
+        store.add(Batch(growth.events, growth.mentions, [*writers.values()], head, is_kept))
+        if is_kept:
+            oldest = {"oldest": head.size - REMEMBER_EVENTS}
+            store.execute("DELETE FROM writer WHERE first_seq < :oldest", oldest)
+        store.commit()
+        self._clock.accept(reading)
+        self._frontier, self._last_leaf, self._note = growth.frontier, growth.prev, head.note
+        self._last_us = reading.time_us
+        return answers
+
+    def _already_written(self, request: Request) -> tuple[Entry, ...] | None:
+        """Returns the events of a request that came before, ``None`` if it is new."""
+        row = self._store.execute(
+            "SELECT number, first_seq, events FROM writer WHERE client = :client",
+            {"client": request.client},
+        ).fetchone()
+        if row is None or row[0] < request.number:
+            return None
+        if row[0] > request.number:
+            return ()  # somebody asked a second time, went on, and waits for this no more
+        rows = self._store.execute(
+            "SELECT seq, time_us, type, header FROM event WHERE seq >= :first AND seq < :after"
+            " ORDER BY seq",
+            {"first": row[1], "after": row[1] + row[2]},
         )
-        if before // KEEP_CHECKPOINT_EVERY != frontier.size // KEEP_CHECKPOINT_EVERY:
-            connection.execute("INSERT INTO checkpoint VALUES (?,?)", (frontier.size, note))
-        connection.execute("COMMIT")
-        self._frontier, self._last_leaf, self._note = frontier, prev, note
-        return tuple(entries)
+        return tuple(
+            Entry(
+                seq,
+                time_us,
+                kind,
+                parse_body(header),
+                header,
+                leaf_hash(header),
+                item.payload,
+                PayloadState.OPEN if item.payload else PayloadState.NONE,
+            )
+            for (seq, time_us, kind, header), item in zip(rows, request.drafts, strict=True)
+        )
 
     def _signed(self, size: int, root: bytes) -> str:
         name = self._verifier.name
@@ -296,14 +388,14 @@ class LineageLog:
         except CheckpointError:
             _refuse("its witness is damaged")
 
-    def _check_witness(self, connection: sqlite3.Connection, witness: Checkpoint | None) -> None:
+    def _check_witness(self, witness: Checkpoint | None) -> None:
         size = self._frontier.size
         if witness is None:
             _refuse("its witness is missing")
         if witness.size > size:
             _refuse(f"it has {size} events, while its witness knows {witness.size}")
         try:
-            root = root_at(witness.size, lambda level, i: read_node(connection, level, i))
+            root = root_at(witness.size, lambda level, i: read_node(self._store, level, i))
         except LookupError:
             _refuse("events are missing")
         if root != witness.root:
@@ -312,14 +404,44 @@ class LineageLog:
             self._advance_witness()
 
     def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.rollback()
-            with suppress(sqlite3.Error):
-                connection.close()
+        self._is_open = False
+        self._store.close()
         self._witness.close()
 
 
+class _Growth:
+    """The tree while a transaction adds to it; the log keeps it only when that was committed."""
+
+    def __init__(self, frontier: Frontier, last_leaf: bytes | None, box: PayloadBox) -> None:
+        self.frontier = Frontier(frontier.size, list(frontier.hashes))
+        self.prev = last_leaf
+        self.events: list[tuple[int, int, str, str | None, bytes, bytes | None, bytes]] = []
+        self.mentions: list[tuple[int, int]] = []
+        self._box = box
+
+    @property
+    def size(self) -> int:
+        return self.frontier.size
+
+    def add(self, now_us: int, item: Draft) -> Entry:
+        seq = self.size
+        sealed = self._box.seal(seq, item.payload) if item.payload else None
+        tail = header_tail(seq, now_us, item.type, self.prev, payload_digest(sealed))
+        header = header_bytes(item.body_bytes, tail)
+        self.prev = leaf_hash(header)
+        nodes = b"".join(self.frontier.append(self.prev))
+        self.events.append((seq, now_us, item.type, item.execution_id, header, sealed, nodes))
+        self.mentions += [(name, seq) for name in names_in(item.body_bytes)]
+        state = PayloadState.OPEN if item.payload else PayloadState.NONE
+        return Entry(seq, now_us, item.type, item.body, header, self.prev, item.payload, state)
+
+    def head(self, note: str) -> Head:
+        return Head(self.size, self.frontier.serialize(), self.prev, note)
+
+
+class _Moved(Exception):
+    """The record went to another database while this writer waited for its turn."""
+
+
 def _refuse(reason: str) -> NoReturn:
-    raise damaged(_WHAT, reason)
+    raise damaged(WHAT, reason)

@@ -7,28 +7,31 @@ an empty one, so that a server can start before the first kernel.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cloister.store.checkpoint import Checkpoint, CheckpointError, parse_checkpoint
-from cloister.store.database import connect_read_only, damaged, unavailable
-from cloister.store.entry import Entry, PayloadBox, PayloadState, parse_body
-from cloister.store.executions import INTENT, join_execution
-from cloister.store.lineage_schema import APPLICATION_ID, read_node
+from cloister.store.database import damaged
+from cloister.store.entry import Entry, PayloadBox, PayloadState, index_key, parse_body
+from cloister.store.executions import INTENT, RESULT, join_execution
+from cloister.store.lineage_sqlite import SqliteSource
+from cloister.store.lineage_store import WHAT, LineageSource, Rows, read_node
+from cloister.store.lineage_stores import readable_source, settings_mark
+from cloister.store.mentions import name_of
 from cloister.store.merkle import inclusion_proof, leaf_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cloister.store.home import Home
     from cloister.store.keys import Keyring
 
-_WHAT = "lineage log"
 _COLUMNS = "seq, time_us, type, header, payload"
 _SHORTEST_PREFIX = 6
+_NO_END = 2**62
+_CHUNK = 200
+_NEVER = object()
 
 
 class LineageReader:
@@ -40,13 +43,10 @@ class LineageReader:
     """
 
     def __init__(self, source: Home | Path, keyring: Keyring | None = None) -> None:
-        from cloister.store.home import Home
-
-        self._path = source.lineage_path if isinstance(source, Home) else source
+        self._place = source
         self._box = PayloadBox(keyring) if keyring is not None else None
-        self._mutex = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._file = (0, 0)
+        self._mark: object = _NEVER
+        self._open: LineageSource | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -56,8 +56,8 @@ class LineageReader:
 
     def close(self) -> None:
         """Closes the database; a later call opens it again."""
-        with self._mutex:
-            self._close()
+        if self._open is not None:
+            self._open.close()
 
     def checkpoint(self) -> Checkpoint | None:
         """Returns the newest checkpoint as it stands there, or ``None`` in an empty log.
@@ -65,10 +65,10 @@ class LineageReader:
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        with self._reading() as connection:
-            if connection is None:
+        with self._reading() as rows:
+            if rows is None:
                 return None
-            return parse_checkpoint(_head_note(connection))
+            return parse_checkpoint(_head_note(rows))
 
     def entries(self, *, after: int = -1, limit: int = 1000) -> tuple[Entry, ...]:
         """Returns events in order, without payloads.
@@ -80,50 +80,49 @@ class LineageReader:
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        with self._reading() as connection:
-            if connection is None:
+        with self._reading() as rows:
+            if rows is None:
                 return ()
-            rows = connection.execute(
+            found = rows.execute(
                 "SELECT seq, time_us, type, header, payload IS NOT NULL FROM event"
-                " WHERE seq > ? ORDER BY seq LIMIT ?",
-                (after, limit),
+                " WHERE seq > :after ORDER BY seq LIMIT :limit",
+                {"after": after, "limit": limit},
             )
-            return tuple(_entry(row, sealed=bool(row[4])) for row in rows)
+            return tuple(_entry(row, sealed=bool(row[4])) for row in found)
 
-    def executions(self, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
+    def executions(
+        self,
+        limit: int = 50,
+        before: int | None = None,
+        *,
+        kernel_id: str | None = None,
+        user: str | None = None,
+        dataset: str | None = None,
+    ) -> list[dict[str, Any]]:
         """Returns executions in the shape of ``cloister lineage list --json``, newest first.
 
         Args:
             limit: The most executions.
             before: Only executions whose ``seq`` is smaller; the last ``seq`` of the page before.
+            kernel_id: Only those of this kernel.
+            user: Only those of this user.
+            dataset: Only those that read this dataset of the catalogue.
 
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        with self._reading() as connection:
-            if connection is None:
+        names = {"kernel_id": kernel_id, "user": user}
+        wanted = [name_of(key, value) for key, value in names.items() if value is not None]
+        last = _NO_END if before is None else before
+        with self._reading() as rows:
+            if rows is None:
                 return []
-            intents = connection.execute(
-                "SELECT seq, time_us, header, execution_id FROM event"
-                " WHERE type = ? AND seq < ? ORDER BY seq DESC LIMIT ?",
-                (INTENT, 2**62 if before is None else before, limit),
-            ).fetchall()
-            return [
-                join_execution(
-                    seq,
-                    time_us,
-                    parse_body(header),
-                    [
-                        (kind, parse_body(fact))
-                        for kind, fact in connection.execute(
-                            "SELECT type, header FROM event"
-                            " WHERE execution_id = ? AND seq > ? ORDER BY seq",
-                            (execution_id, seq),
-                        )
-                    ],
-                )
-                for seq, time_us, header, execution_id in intents
-            ]
+            if dataset is None:
+                intents = _intents(rows, wanted, last, limit)
+            else:
+                found = _readers_of(rows, name_of("dataset", dataset), wanted, last, limit)
+                intents = _intents_at(rows, found)
+            return _joined(rows, intents)
 
     def get(self, execution_id: str) -> tuple[Entry, ...]:
         """Returns all events of one execution, payloads opened where the key is there.
@@ -137,19 +136,20 @@ class LineageReader:
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        with self._reading() as connection:
-            if connection is None:
+        with self._reading() as rows:
+            if rows is None:
                 return ()
-            rows = _of_execution(connection, execution_id)
-            if not rows and len(execution_id) >= _SHORTEST_PREFIX:
-                names = connection.execute(
+            key = index_key(execution_id)
+            events = _of_execution(rows, key)
+            if not events and len(key) >= _SHORTEST_PREFIX:
+                names = rows.execute(
                     "SELECT DISTINCT execution_id FROM event"
-                    " WHERE execution_id >= ? AND execution_id < ? LIMIT 2",
-                    (execution_id, execution_id + "\U0010ffff"),
+                    " WHERE execution_id >= :first AND execution_id < :after LIMIT 2",
+                    {"first": key, "after": key + "\U0010ffff"},
                 ).fetchall()
                 if len(names) == 1:
-                    rows = _of_execution(connection, names[0][0])
-            return tuple(self._opened(row) for row in rows)
+                    events = _of_execution(rows, names[0][0])
+            return tuple(self._opened(row) for row in events)
 
     def event(self, seq: int) -> Entry | None:
         """Returns one event, payload opened where the key is there.
@@ -157,12 +157,12 @@ class LineageReader:
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        with self._reading() as connection:
-            if connection is None:
+        with self._reading() as rows:
+            if rows is None:
                 return None
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM event WHERE seq = ?",  # noqa: S608 - a constant
-                (seq,),
+            row = rows.execute(
+                f"SELECT {_COLUMNS} FROM event WHERE seq = :seq",  # noqa: S608 - a constant
+                {"seq": seq},
             ).fetchone()
             return self._opened(row) if row else None
 
@@ -175,18 +175,18 @@ class LineageReader:
         Raises:
             StoreUnavailable: The log cannot be read, or tree nodes are missing.
         """
-        with self._reading() as connection:
-            if connection is None:
+        with self._reading() as rows:
+            if rows is None:
                 return None
-            row = connection.execute("SELECT header FROM event WHERE seq = ?", (seq,)).fetchone()
+            row = rows.execute("SELECT header FROM event WHERE seq = :seq", {"seq": seq}).fetchone()
             if row is None:
                 return None
-            note = _head_note(connection)
+            note = _head_note(rows)
             size = parse_checkpoint(note).size
             try:
-                path = inclusion_proof(seq, size, lambda level, i: read_node(connection, level, i))
+                path = inclusion_proof(seq, size, lambda level, i: read_node(rows, level, i))
             except (LookupError, ValueError):
-                raise damaged(_WHAT, "events are missing") from None
+                raise damaged(WHAT, "events are missing") from None
             return {
                 "format": "cloister-proof-v1",
                 "seq": seq,
@@ -205,65 +205,139 @@ class LineageReader:
         return _entry(row, payload=payload or b"", state=state)
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """Yields a connection inside one read transaction, so all answers fit together."""
-        with self._mutex:
-            try:
-                connection = self._ready()
-                if connection is None:
-                    yield None
-                    return
-                connection.execute("BEGIN")
-                try:
-                    yield connection
-                finally:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-            except (sqlite3.Error, OSError) as error:
-                self._close()
-                raise unavailable(error, _WHAT, self._path) from error
-            except (ValueError, CheckpointError) as error:
-                raise damaged(_WHAT, "an event or checkpoint cannot be read") from error
-
-    def _ready(self) -> sqlite3.Connection | None:
+    def _reading(self) -> Iterator[Rows | None]:
+        """Opens a transaction in the database that holds the record now."""
         try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            self._close()
-            return None
-        if self._connection is not None and self._file != (status.st_dev, status.st_ino):
-            self._close()
-        if self._connection is None:
-            connection = connect_read_only(self._path)
-            try:
-                application = connection.execute("PRAGMA application_id").fetchone()[0]
-            except BaseException:
-                connection.close()
-                raise
-            if application != APPLICATION_ID:
-                connection.close()
-                if application == 0 and status.st_size == 0:
-                    return None  # a writer has just made the file
-                raise damaged(_WHAT, "the file is not a lineage log")
-            self._connection, self._file = connection, (status.st_dev, status.st_ino)
-        return self._connection
+            with self._source().reading() as rows:
+                yield rows
+        except (ValueError, CheckpointError) as error:
+            raise damaged(WHAT, "an event or checkpoint cannot be read") from error
 
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+    def _source(self) -> LineageSource:
+        mark = None if isinstance(self._place, Path) else settings_mark(self._place)
+        if self._open is None or mark != self._mark:
+            self.close()
+            place = self._place
+            self._open = SqliteSource(place) if isinstance(place, Path) else readable_source(place)
+            self._mark = mark
+        return self._open
 
 
-def _of_execution(connection: sqlite3.Connection, execution_id: str) -> list[Any]:
-    return connection.execute(
-        f"SELECT {_COLUMNS} FROM event WHERE execution_id = ? ORDER BY seq",  # noqa: S608 - a constant
-        (execution_id,),
-    ).fetchall()
+_INTENT_COLUMNS = "e.seq, e.time_us, e.header, e.execution_id"
 
 
-def _head_note(connection: sqlite3.Connection) -> str:
-    row = connection.execute("SELECT note FROM head").fetchone()
+def _intents(rows: Rows, names: list[int], before: int, limit: int) -> list[Any]:
+    """Returns the intents that mention all names, newest first."""
+    parameters: dict[str, Any] = {"type": INTENT, "before": before, "limit": limit}
+    if not names:
+        source, place = "event e", "e.seq"
+    else:
+        # The index is read from its end, so a page costs the same wherever it lies.
+        source, place = "mention m JOIN event e ON e.seq = m.seq AND m.name = :first", "m.seq"
+        parameters["first"] = names[0]
+    conditions = _mentioning("e.seq", names[1:], parameters)
+    return [
+        *rows.execute(
+            f"SELECT {_INTENT_COLUMNS} FROM {source}"  # noqa: S608 - constants and marks
+            f" WHERE e.type = :type AND {place} < :before{conditions}"
+            f" ORDER BY {place} DESC LIMIT :limit",
+            parameters,
+        )
+    ]
+
+
+def _intents_at(rows: Rows, numbers: list[int]) -> list[Any]:
+    """Returns the intents with these numbers, newest first."""
+    parameters: dict[str, Any] = {}
+    marks = _marks("seq", numbers, parameters)
+    if not marks:
+        return []
+    return [
+        *rows.execute(
+            f"SELECT {_INTENT_COLUMNS} FROM event e"  # noqa: S608 - constants and marks
+            f" WHERE e.seq IN ({marks}) ORDER BY e.seq DESC",
+            parameters,
+        )
+    ]
+
+
+def _readers_of(rows: Rows, dataset: int, names: list[int], before: int, limit: int) -> list[int]:
+    """Returns the numbers of the newest intents whose results read a dataset.
+
+    Results are looked at from the newest on. A result comes after its intent, so once ``limit``
+    intents are found, no result older than the oldest of them can add another one.
+    """
+    found: list[int] = []
+    cursor = _NO_END
+    while True:
+        parameters: dict[str, Any] = {"dataset": dataset, "result": RESULT, "type": INTENT}
+        parameters |= {"cursor": cursor, "chunk": _CHUNK}
+        conditions = _mentioning("i.seq", names, parameters)
+        page = rows.execute(
+            "SELECT r.seq, (SELECT i.seq FROM event i WHERE i.execution_id = r.execution_id"  # noqa: S608 - constants and marks
+            f" AND i.type = :type AND i.seq < r.seq{conditions} ORDER BY i.seq DESC LIMIT 1)"
+            " FROM mention m JOIN event r ON r.seq = m.seq"
+            " WHERE m.name = :dataset AND m.seq < :cursor AND r.type = :result"
+            " ORDER BY m.seq DESC LIMIT :chunk",
+            parameters,
+        ).fetchall()
+        found += [intent for _, intent in page if intent is not None and intent < before]
+        found = sorted(set(found), reverse=True)[:limit]
+        if len(page) < _CHUNK or (len(found) == limit and page[-1][0] < found[-1]):
+            return found
+        cursor = page[-1][0]
+
+
+def _joined(rows: Rows, intents: list[Any]) -> list[dict[str, Any]]:
+    """Joins each intent with the later events of its execution."""
+    parameters: dict[str, Any] = {}
+    marks = _marks("id", [row[3] for row in intents if row[3] is not None], parameters)
+    facts: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
+    if marks:
+        for execution_id, seq, kind, header in rows.execute(
+            "SELECT execution_id, seq, type, header FROM event"  # noqa: S608 - marks
+            f" WHERE execution_id IN ({marks}) ORDER BY seq",
+            parameters,
+        ):
+            facts.setdefault(execution_id, []).append((seq, kind, parse_body(header)))
+    return [
+        join_execution(
+            seq,
+            time_us,
+            parse_body(header),
+            [(kind, body) for fact, kind, body in facts.get(execution_id, ()) if fact > seq],
+        )
+        for seq, time_us, header, execution_id in intents
+    ]
+
+
+def _mentioning(place: str, names: list[int], parameters: dict[str, Any]) -> str:
+    """Adds names to the parameters; returns the condition that an event mentions them all."""
+    marks = [f"name{i}" for i in range(len(names))]
+    parameters.update(zip(marks, names, strict=True))
+    question = "SELECT 1 FROM mention x WHERE x.name = :{} AND x.seq = {}"
+    return "".join(f" AND EXISTS ({question.format(mark, place)})" for mark in marks)
+
+
+def _marks(prefix: str, values: list[Any], parameters: dict[str, Any]) -> str:
+    """Adds values to the parameters; returns their marks for ``IN``."""
+    names = [f"{prefix}{i}" for i in range(len(values))]
+    parameters.update(zip(names, values, strict=True))
+    return ", ".join(f":{name}" for name in names)
+
+
+def _of_execution(rows: Rows, execution_id: str) -> list[Any]:
+    return [
+        *rows.execute(
+            f"SELECT {_COLUMNS} FROM event"  # noqa: S608 - a constant
+            " WHERE execution_id = :execution_id ORDER BY seq",
+            {"execution_id": execution_id},
+        )
+    ]
+
+
+def _head_note(rows: Rows) -> str:
+    row = rows.execute("SELECT note FROM head").fetchone()
     if row is None:
         raise CheckpointError("the head is missing")
     note: str = row[0]

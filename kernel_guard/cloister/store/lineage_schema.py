@@ -1,47 +1,60 @@
-"""Tables of the lineage log, and where tree nodes live in them.
+"""Tables of the lineage log in SQLite, and where tree nodes live in them.
 
 Event ``seq`` completes one node on level 0 (its leaf) and one more on each further level while the
 bits of ``seq`` are ones; their hashes stand in its row one after the other. So node
 ``(level, index)`` is in row ``(index + 1) * 2**level - 1`` and no table of nodes is needed.
 ``type`` and ``execution_id`` repeat what the header says, for the indexes; verification compares.
+``mention`` is an index, too, see :mod:`cloister.store.mentions`; ``writer`` says which append of
+which writer came last, see :class:`cloister.store.lineage.Request`.
+
+PostgreSQL has the same tables, made by the migrations in ``store/migrations``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cloister.store.merkle import HASH_BYTES
+from cloister.store.mentions import names_in
 
 if TYPE_CHECKING:
     import sqlite3
 
 APPLICATION_ID: Final = 0x434C4C47  # "CLLG"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
+_SINCE_2: Final = (
+    "CREATE TABLE mention (name INTEGER, seq INTEGER, PRIMARY KEY (name, seq)) WITHOUT ROWID",
+    """CREATE TABLE writer (
+        client BLOB PRIMARY KEY, number INTEGER NOT NULL, first_seq INTEGER NOT NULL,
+        events INTEGER NOT NULL) WITHOUT ROWID""",
+)
 SCHEMA_SQL: Final = (
     """CREATE TABLE event (
         seq INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, type TEXT NOT NULL, execution_id TEXT,
         header BLOB NOT NULL, payload BLOB, nodes BLOB NOT NULL)""",
-    "CREATE INDEX event_by_type ON event (type)",
+    "CREATE INDEX event_by_type ON event (type)",  # SQLite adds the row's number by itself
     "CREATE INDEX event_by_execution ON event (execution_id) WHERE execution_id IS NOT NULL",
     "CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note TEXT NOT NULL)",
     """CREATE TABLE head (
         id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, frontier BLOB NOT NULL,
         last_leaf BLOB, note TEXT NOT NULL)""",
+    *_SINCE_2,
 )
 
 
-def read_node(connection: sqlite3.Connection, level: int, index: int) -> bytes:
-    """Returns the stored hash of a complete subtree.
-
-    Raises:
-        LookupError: The row that completes it is missing or too short.
-    """
-    row = connection.execute(
-        "SELECT substr(nodes, ?, ?) FROM event WHERE seq = ?",
-        (level * HASH_BYTES + 1, HASH_BYTES, ((index + 1) << level) - 1),
-    ).fetchone()
-    if row is None or len(row[0]) != HASH_BYTES:
-        raise LookupError("a tree node is missing")
-    node: bytes = row[0]
-    return node
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Brings tables of version 1 up to date, all or nothing. The tree is not touched."""
+    connection.execute("BEGIN IMMEDIATE")
+    if connection.execute("PRAGMA user_version").fetchone()[0] == 1:  # nobody else was faster
+        for statement in _SINCE_2:
+            connection.execute(statement)
+        connection.executemany(
+            "INSERT INTO mention VALUES (?, ?)",
+            (
+                (name, seq)
+                for seq, header in connection.execute("SELECT seq, header FROM event")
+                for name in names_in(header)
+            ),
+        )
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")

@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from dataclasses import dataclass
 from json.encoder import encode_basestring
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from cloister.core.errors import StoreUnavailable
 from cloister.store.checkpoint import Checkpoint, CheckpointError, Verifier, verify_checkpoint
-from cloister.store.database import DAMAGED, connect_read_only, unavailable
-from cloister.store.entry import header_tail, parse_body
-from cloister.store.lineage_schema import APPLICATION_ID
+from cloister.store.database import DAMAGED
+from cloister.store.entry import header_tail, index_key, parse_body
+from cloister.store.lineage_sqlite import SqliteSource
+from cloister.store.lineage_stores import readable_source
+from cloister.store.mentions import MentionCheck, names_in
 from cloister.store.merkle import Frontier, leaf_hash, verify_inclusion
 from cloister.store.witness import read_witness
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cloister.store.home import Home
     from cloister.store.keys import Keyring
+    from cloister.store.lineage_store import LineageSource, Rows
 
 _EXECUTION_KEY: Final = b'"execution_id":"'
 
@@ -70,16 +72,20 @@ def verify_home(home: Home, keyring: Keyring) -> VerifyReport:
         StoreUnavailable: The log cannot be read for a reason that is not damage, such as a lock.
     """
     verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
-    return verify_log(home.lineage_path, verifier, home.witness_path, needs_witness=True)
+    return verify_log(home, verifier, home.witness_path, needs_witness=True)
 
 
 def verify_log(
-    path: Path, verifier: Verifier, witness_path: Path | None = None, *, needs_witness: bool = False
+    place: Home | Path,
+    verifier: Verifier,
+    witness_path: Path | None = None,
+    *,
+    needs_witness: bool = False,
 ) -> VerifyReport:
     """Checks a log.
 
     Args:
-        path: The database, or a copy of it.
+        place: The workspace, or a copy of its database in SQLite.
         verifier: Whose signature counts.
         witness_path: A checkpoint that was kept elsewhere, if there is one.
         needs_witness: Whether a log with events but without a witness is a problem.
@@ -87,25 +93,33 @@ def verify_log(
     Raises:
         StoreUnavailable: The log cannot be read for a reason that is not damage, such as a lock.
     """
+    source = SqliteSource(place) if isinstance(place, Path) else readable_source(place)
+    return verify_source(source, verifier, witness_path, needs_witness=needs_witness)
+
+
+def verify_source(
+    source: LineageSource,
+    verifier: Verifier,
+    witness_path: Path | None = None,
+    *,
+    needs_witness: bool = False,
+) -> VerifyReport:
+    """Checks the log in a database, and closes it; see :func:`verify_log`."""
     scan = _Scan(verifier)
     # The witness first: the log may only be longer than what was witnessed before it was read.
     witness = _witness_of(witness_path, verifier, scan)
-    if not path.exists():
-        if witness is not None and witness.size:
-            scan.fail(f"the database is gone, while the witness knows {witness.size} events", 0)
-        return scan.report()
     try:
-        connection = connect_read_only(path)
-        try:
-            connection.execute("BEGIN")
-            scan.run(connection, witness)
-        finally:
-            connection.close()
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        refusal = unavailable(error, "lineage log", path)
+        with source.reading() as rows:
+            if rows is not None:
+                scan.run(rows, witness)
+            elif witness is not None and witness.size:
+                scan.fail(f"the database is gone, while the witness knows {witness.size} events", 0)
+    except StoreUnavailable as refusal:
         if refusal.code != DAMAGED:
-            raise refusal from error
+            raise
         scan.fail("the database is damaged", scan.frontier.size)
+    finally:
+        source.close()
     if needs_witness and witness is None and scan.frontier.size and not scan.problems:
         scan.fail("the witness is missing", None)
     return scan.report()
@@ -144,6 +158,7 @@ class _Scan:
         self._first_bad: int | None = None
         self._checkpoints = 0
         self._prev: bytes | None = None
+        self._mentions = MentionCheck()
 
     def fail(self, problem: str, seq: int | None) -> None:
         if self._first_bad is None:
@@ -160,22 +175,28 @@ class _Scan:
             tuple(self.problems),
         )
 
-    def run(self, connection: sqlite3.Connection, witness: Checkpoint | None) -> None:
-        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            self.fail("the file is not a lineage log", 0 if witness and witness.size else None)
-            return
-        notes = dict(connection.execute("SELECT size, note FROM checkpoint"))
-        head = connection.execute("SELECT size, frontier, last_leaf, note FROM head").fetchone()
-        if self._scan_events(connection, notes, witness):
+    def run(self, rows: Rows, witness: Checkpoint | None) -> None:
+        notes: dict[int, str] = {}
+        notes.update(tuple(row) for row in rows.execute("SELECT size, note FROM checkpoint"))
+        head = rows.execute("SELECT size, frontier, last_leaf, note FROM head").fetchone()
+        if self._scan_events(rows, notes, witness):
             self._check_end(notes, head, witness)
+            self._check_index(rows)
 
-    def _scan_events(
-        self, connection: sqlite3.Connection, notes: dict[int, str], witness: Checkpoint | None
-    ) -> bool:
+    def _check_index(self, rows: Rows) -> None:
+        try:
+            for name, seq in rows.stream("SELECT name, seq FROM mention"):
+                self._mentions.find(name, seq)
+        except TypeError:  # a value of another type
+            self._mentions.find(0, 0)
+        if not self._mentions.is_equal:
+            self.fail("the index of kernels, users and datasets does not fit the events", None)
+
+    def _scan_events(self, source: Rows, notes: dict[int, str], witness: Checkpoint | None) -> bool:
         """Reads all events; returns whether they fit each other and the checkpoints on the way."""
         stops = set(notes) | ({witness.size} if witness else set())
         frontier, prev = self.frontier, None
-        rows = connection.execute(
+        rows = source.stream(
             "SELECT seq, time_us, type, execution_id, header, payload, nodes"
             " FROM event ORDER BY seq"
         )
@@ -194,6 +215,7 @@ class _Scan:
                 self.fail(f"event {bad} {problem}", bad)
                 return False
             prev = leaf_hash(row[4])
+            self._mentions.want(seq, names_in(row[4]))
             if b"".join(frontier.append(prev)) != row[6]:
                 self.fail(f"event {seq} does not have the hash that was stored with it", seq)
                 return False
@@ -261,7 +283,9 @@ def _event_problem(row: tuple[Any, ...], seq: int, prev: bytes | None) -> str | 
             _EXECUTION_KEY not in header or parse_body(header).get("execution_id") is None
         )
     else:
-        is_indexed_right = b'"execution_id":' + _json_text(execution_id) in header
+        is_indexed_right = b'"execution_id":' + _json_text(execution_id) in header or (
+            index_key(str(parse_body(header).get("execution_id"))) == execution_id
+        )
     return None if is_indexed_right else "is filed under another execution"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from cloister.store.checkpoint import parse_checkpoint
 from cloister.store.database import damaged
 from cloister.store.lineage_reader import LineageReader
-from cloister.store.lineage_schema import read_node
+from cloister.store.lineage_store import read_node
 from cloister.store.merkle import consistency_proof, root_at, sparse_siblings
 
 if TYPE_CHECKING:
