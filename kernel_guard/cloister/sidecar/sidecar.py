@@ -43,15 +43,14 @@ from cloister.store.catalog import Catalog
 from cloister.store.evidence.witnessing import Witnessing
 from cloister.store.files import write_atomic
 from cloister.store.home import Home
-from cloister.store.keys import Keyring, open_keyring
-from cloister.store.lineage import LineageLog
+from cloister.store.keys import open_keyring
+from cloister.store.lineage_writer import LineageWriter
 from cloister.store.volume import VolumeBook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from cloister.core.policy import Policy
-    from cloister.core.records import Record
     from cloister.sidecar.kernelprocess import KernelProcess
     from cloister.sidecar.spec import LaunchSpec
 
@@ -87,7 +86,6 @@ class Sidecar:
         keyring = open_keyring(home)
         self._home = home
         self._walls = Walls(spec.walls)
-        self._logs = _ThreadLogs(home, keyring)
         self._policy = LivePolicy(home, walls=self._walls, on_change=self._policy_changed)
         tokenizer = Tokenizer(keyring.token_key, keyring.reversible_key)
         index = ExactIndex(keyring.index_key)
@@ -96,7 +94,7 @@ class Sidecar:
         self._checker = Checker(self._guard)  # before there is any thread
         facts = KernelFacts(spec.kernel_id, spec.user, spec.notebook, Path(spec.launch_dir).name)
         self._recorder = Recorder(
-            self._logs.append,
+            LineageWriter(home, keyring).append,
             facts,
             lambda: self._policy.last_valid.digest,
             lambda text: self._guard.mask(text, Tally()),
@@ -383,23 +381,3 @@ def _front_endpoints(spec: LaunchSpec) -> Endpoints:
     addresses = {name: pattern.format(port=connection[f"{name}_port"]) for name in _CHANNELS}
     secret = connection.get("curve_secretkey")
     return Endpoints(addresses, connection["key"].encode(), secret.encode() if secret else None)
-
-
-class _ThreadLogs:
-    """One lineage log for each thread: an SQLite connection stays in the thread that made it."""
-
-    def __init__(self, home: Home, keyring: Keyring) -> None:
-        self._home = home
-        self._keyring = keyring
-        self._local = threading.local()
-
-    def append(self, records: Sequence[Record]) -> object:
-        """Appends durably, or raises ``StoreUnavailable``; opens the log anew after a failure."""
-        log: LineageLog | None = getattr(self._local, "log", None)
-        try:
-            if log is None:
-                log = self._local.log = LineageLog(self._home, self._keyring)
-            return log.append(records)
-        except StoreUnavailable:
-            self._local.log = None
-            raise
