@@ -431,7 +431,7 @@ class _Growth:
         self.prev = leaf_hash(header)
         nodes = b"".join(self.frontier.append(self.prev))
         self.events.append((seq, now_us, item.type, item.execution_id, header, sealed, nodes))
-        self.mentions += [(name, seq) for name in names_in(item.body_bytes)]
+        self.mentions += [(name, seq) for name in names_in(item.type, item.body_bytes)]
         state = PayloadState.OPEN if item.payload else PayloadState.NONE
         return Entry(seq, now_us, item.type, item.body, header, self.prev, item.payload, state)
 

@@ -52,8 +52,8 @@ def upgrade(connection: sqlite3.Connection) -> None:
             "INSERT INTO mention VALUES (?, ?)",
             (
                 (name, seq)
-                for seq, header in connection.execute("SELECT seq, header FROM event")
-                for name in names_in(header)
+                for seq, kind, header in connection.execute("SELECT seq, type, header FROM event")
+                for name in names_in(kind, header)
             ),
         )
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

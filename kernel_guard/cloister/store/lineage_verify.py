@@ -181,16 +181,9 @@ class _Scan:
         head = rows.execute("SELECT size, frontier, last_leaf, note FROM head").fetchone()
         if self._scan_events(rows, notes, witness):
             self._check_end(notes, head, witness)
-            self._check_index(rows)
-
-    def _check_index(self, rows: Rows) -> None:
-        try:
-            for name, seq in rows.stream("SELECT name, seq FROM mention"):
-                self._mentions.find(name, seq)
-        except TypeError:  # a value of another type
-            self._mentions.find(0, 0)
-        if not self._mentions.is_equal:
-            self.fail("the index of kernels, users and datasets does not fit the events", None)
+            index = rows.stream("SELECT name, seq FROM mention ORDER BY name, seq")
+            if not self._mentions.is_equal(index):
+                self.fail("the index of kernels, users and datasets does not fit the events", None)
 
     def _scan_events(self, source: Rows, notes: dict[int, str], witness: Checkpoint | None) -> bool:
         """Reads all events; returns whether they fit each other and the checkpoints on the way."""
@@ -215,7 +208,7 @@ class _Scan:
                 self.fail(f"event {bad} {problem}", bad)
                 return False
             prev = leaf_hash(row[4])
-            self._mentions.want(seq, names_in(row[4]))
+            self._mentions.want(seq, names_in(row[2], row[4]))
             if b"".join(frontier.append(prev)) != row[6]:
                 self.fail(f"event {seq} does not have the hash that was stored with it", seq)
                 return False

@@ -1,88 +1,118 @@
 """What events are about: an index of names beside the log, so that questions need no scan. Pure.
 
-A *name* is the text of a key ``kernel_id``, ``user`` or ``dataset`` anywhere in a body. It is found
-in the canonical bytes, the same for whoever writes the index and whoever checks it. The index holds
-the first 64 bits of each name's SHA-256 with the number of the event. It is no part of the tree, so
-verification rebuilds it and compares: a row that was taken out hides nothing for long.
+A *name* is what an event says under ``kernel_id``, ``user`` or ``dataset``. It is found in the
+canonical bytes, the same for whoever writes the index and whoever checks it. A cell's kernel and
+user are indexed with its intent, what it read with its result; other events with all of them. The
+index holds the first 64 bits of each name's SHA-256 with the number of the event. It is no part of
+the tree, so verification rebuilds it and compares: a row that was taken out hides nothing for long.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import secrets
-from functools import lru_cache
-from typing import Final
+from array import array
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
 
 from cloister.core.records import canonical_bytes
+from cloister.store.executions import INTENT, RESULT
 
-KEYS: Final = ("kernel_id", "user", "dataset")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # In canonical JSON the first quote of `"user":"` can only open a key: a quote inside a text is
 # escaped, and one that closed a text would be followed by a comma, a colon or a bracket.
-_MARKS: Final = tuple((key.encode(), f'"{key}":"'.encode()) for key in KEYS)
+_OWNERS: Final = tuple((mark, len(mark)) for mark in (b'"kernel_id":"', b'"user":"'))
+_DATASET: Final = b'"dataset":"'
 _REST_OF_TEXT: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
-_PRIME: Final = 2**127 - 1
-_SEQ_BITS: Final = 48
+_MOST_KNOWN: Final = 65_536
 
 
 def name_of(key: str, value: str) -> int:
     """Returns the number that stands for a name.
 
     Args:
-        key: One of :data:`KEYS`.
+        key: ``kernel_id``, ``user`` or ``dataset``.
         value: What the events say, for instance a kernel's id.
     """
-    return _digest(key.encode(), canonical_bytes(value)[1:-1])
+    return _digest(f'"{key}":"'.encode() + canonical_bytes(value)[1:-1])
 
 
-def names_in(content: bytes) -> set[int]:
-    """Returns the names in the canonical bytes of a body, or of a header around it."""
-    names = set()
-    for key, mark in _MARKS:
-        at = content.find(mark)
+def names_in(kind: str, content: bytes) -> list[int]:
+    """Returns the names of an event, each once.
+
+    Args:
+        kind: Its type.
+        content: The canonical bytes of its body, or of the header around it.
+    """
+    names = []
+    if kind != RESULT:
+        # Keys are sorted and texts come last, so the last of several is the event's own.
+        for mark, length in _OWNERS:
+            at = content.rfind(mark)
+            if at >= 0:
+                names.append(_name_at(content, at, at + length))
+    if kind != INTENT:
+        at = content.find(_DATASET)
         while at >= 0:
-            text = _REST_OF_TEXT.match(content, at + len(mark))
-            if text is None:  # pragma: no cover - the pattern matches the empty text
-                break
-            names.add(_digest(key, text[0]))
-            at = content.find(mark, text.end())
+            name = _name_at(content, at, at + len(_DATASET))
+            if name not in names:
+                names.append(name)
+            at = content.find(_DATASET, at + 1)
     return names
 
 
-@lru_cache(maxsize=65_536)
-def _digest(key: bytes, text: bytes) -> int:
+_known: dict[bytes, int] = {}
+
+
+def _name_at(content: bytes, at: int, start: int) -> int:
+    """Returns the name whose mark begins at a place and whose text begins at another."""
+    said = content[at : content.find(b'"', start)]
+    name = _known.get(said)
+    if name is None:
+        if said[-1:] == b"\\":  # the quote was escaped; such a text is read in whole, and not kept
+            text = _REST_OF_TEXT.match(content, start)
+            return _digest(content[at:start] + (text[0] if text else b""))
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        name = _known[said] = _digest(said)
+    return name
+
+
+def _digest(said: bytes) -> int:
     # Signed, because that is the integer both databases have.
-    digest = hashlib.sha256(key + b"\0" + text).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
+    return int.from_bytes(hashlib.sha256(said).digest()[:8], "big", signed=True)
 
 
 class MentionCheck:
-    """Compares two sets of (name, number) pairs that come in different orders, in constant memory.
+    """Compares what the events say with what the index holds.
 
-    Each set is a polynomial whose roots are its pairs. Two different sets of a million pairs agree
-    at a random point, drawn after the index was written, with a probability below 2**-106
-    (Schwartz-Zippel).
+    Numbers are kept by name, eight bytes each; both sides come in the order of the numbers.
     """
 
     def __init__(self) -> None:
-        self._point = secrets.randbelow(_PRIME)
-        self._wanted = self._found = 1
+        self._wanted: dict[int, array[int]] = {}
 
-    def want(self, seq: int, names: set[int]) -> None:
+    def want(self, seq: int, names: Iterable[int]) -> None:
         """Adds what an event says."""
         for name in names:
-            self._wanted = self._wanted * (self._point - _pair(name, seq)) % _PRIME
+            numbers = self._wanted.get(name)
+            if numbers is None:
+                numbers = self._wanted[name] = array("q")
+            numbers.append(seq)
 
-    def find(self, name: int, seq: int) -> None:
-        """Adds a row of the index."""
-        self._found = self._found * (self._point - _pair(name, seq)) % _PRIME
+    def is_equal(self, rows: Iterable[tuple[int, int]]) -> bool:
+        """Returns whether the index holds what was wanted, and nothing else.
 
-    @property
-    def is_equal(self) -> bool:
-        """Whether both sets are the same."""
-        return self._wanted == self._found
-
-
-def _pair(name: int, seq: int) -> int:
-    return (name << _SEQ_BITS) + seq
+        Args:
+            rows: Names and numbers of events, sorted.
+        """
+        try:
+            for name, group in groupby(rows, itemgetter(0)):
+                if self._wanted.pop(name, None) != array("q", [row[1] for row in group]):
+                    return False
+        except (TypeError, OverflowError):
+            return False  # a value of another type
+        return not self._wanted
