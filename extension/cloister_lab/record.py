@@ -3,8 +3,9 @@
 Checking the whole record costs time in proportion to its length, so a result is kept as long as
 nothing that it depends on has changed. "Changed" is judged by size and modification time of every
 file that holds the record: the database, its write-ahead log (where appends land first) and the
-witness. That judges honest growth, not an attacker, who can set times back; a person who presses
-*Verify* therefore always gets a fresh check, and ``cloister lineage verify`` never uses this cache.
+witness; where the record is in PostgreSQL, by the newest checkpoint there. That judges honest
+growth, not an attacker, who can set times back; a person who presses *Verify* therefore always gets
+a fresh check, and ``cloister lineage verify`` never uses this cache.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from cloister.core.errors import CloisterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +23,6 @@ if TYPE_CHECKING:
 
     from cloister.store.home import Home
     from cloister.store.lineage_verify import VerifyReport
-
-MAX_SCANNED: Final = 2_000
-"""Executions that one request looks at when it searches for those of one kernel."""
-
-_BATCH: Final = 200
 
 Fingerprint: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
 
@@ -100,9 +98,26 @@ class RecordChecker:
 
 def fingerprint_of(home: Home) -> Fingerprint:
     """Returns size, modification time (ns) and inode of every file that holds the record."""
+    settings = home.store_settings_path
+    if settings.exists():
+        return *(_fingerprint(path) for path in (settings, home.witness_path)), _edge(home)
     database = home.lineage_path
     log = database.with_name(database.name + "-wal")
     return tuple(_fingerprint(path) for path in (database, log, home.witness_path))
+
+
+def _edge(home: Home) -> tuple[int, int, int] | None:
+    """Returns what tells one state of a record in PostgreSQL from another; others append, too."""
+    from cloister.store.lineage_reader import LineageReader
+
+    try:
+        with LineageReader(home) as reader:
+            checkpoint = reader.checkpoint()
+    except CloisterError:
+        return None
+    if checkpoint is None:
+        return None
+    return checkpoint.size, int.from_bytes(checkpoint.root[:8], "big"), 0
 
 
 def _fingerprint(path: Path) -> tuple[int, int, int] | None:
@@ -127,7 +142,7 @@ def verify_record(home: Home) -> Check:
 
 
 def read_page(
-    executions: Callable[[int, int | None], list[dict[str, Any]]],
+    executions: Callable[..., list[dict[str, Any]]],
     *,
     limit: int,
     before: int | None,
@@ -135,33 +150,13 @@ def read_page(
 ) -> dict[str, Any]:
     """Returns a page of executions, newest first, and where the next page begins.
 
-    With ``kernel_id`` the page may be shorter than ``limit`` although older ones exist, because
-    one request looks at no more than :data:`MAX_SCANNED` executions.
-
     Args:
-        executions: Takes a limit and ``before``; newest first, as ``LineageReader.executions``.
+        executions: ``LineageReader.executions``.
         limit: The most executions to return.
         before: Only executions with a smaller ``seq``.
         kernel_id: Only executions of this kernel.
     """
-    found: list[dict[str, Any]] = []
-    scanned = 0
-    # Without a filter one more than asked tells whether there is a next page.
-    batch = limit + 1 if kernel_id is None else max(limit + 1, _BATCH)
-    while True:
-        rows = executions(batch, before)
-        for row in rows:
-            if kernel_id is None or row["kernel_id"] == kernel_id:
-                if len(found) == limit:
-                    return _page(found, found[-1]["seq"])
-                found.append(row)
-            before = row["seq"]
-        scanned += len(rows)
-        if len(rows) < batch:
-            return _page(found, None)
-        if scanned >= MAX_SCANNED:
-            return _page(found, before)
-
-
-def _page(found: list[dict[str, Any]], next_before: int | None) -> dict[str, Any]:
-    return {"executions": found, "next_before": next_before}
+    # One more than asked tells whether there is a next page.
+    rows = executions(limit + 1, before, kernel_id=kernel_id)
+    found = rows[:limit]
+    return {"executions": found, "next_before": found[-1]["seq"] if len(rows) > limit else None}

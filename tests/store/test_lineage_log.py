@@ -9,22 +9,24 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import product
 from pathlib import Path
 
 import pytest
 from cloister.core.errors import StoreUnavailable
 from cloister.core.records import Record, canonical_bytes
 from cloister.store.checkpoint import CheckpointError, Verifier, parse_checkpoint, verify_checkpoint
-from cloister.store.entry import PayloadState
+from cloister.store.entry import PayloadState, draft
 from cloister.store.home import Home, ensure_home
 from cloister.store.keys import open_keyring, parse_verifier
-from cloister.store.lineage import KEEP_CHECKPOINT_EVERY, LineageLog
+from cloister.store.lineage import KEEP_CHECKPOINT_EVERY, LineageLog, Request, new_client
 from cloister.store.lineage_reader import LineageReader
 from cloister.store.lineage_verify import verify_home, verify_log, verify_proof
 from cloister.store.witness import WitnessWriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lineage_records import SECRET, fill, intent, result
+from numpy import random
 
 
 def test_header_is_canonical_and_chained(home, log):
@@ -129,6 +131,61 @@ def test_executions_are_paged_without_gaps(log, home):
         seen += [row["id"] for row in page]
         before = page[-1]["seq"]
     assert seen == [f"exec-{i:04d}" for i in range(18, -1, -2)]
+
+
+USERS, KERNELS, SETS = (
+    ("ann", "bob"),
+    ("k1", "k2", 'odd"\\ k'),
+    ("patients", "claims", 'a "b"\\', None),
+)
+
+
+def test_filters_find_what_a_scan_finds_on_every_page(log, home):
+    chosen = random.default_rng(7)
+    records, waiting = [], []
+    for i in range(80):
+        user, kernel = chosen.choice(USERS), chosen.choice(KERNELS)
+        records.append(intent(f"e{i:03d}", user=str(user), kernel_id=str(kernel)))
+        sets = [SETS[chosen.integers(len(SETS))] for _ in range(chosen.integers(3))]
+        reads = [{"dataset": name, "path": "p"} for name in sets]
+        waiting.append(result(f"e{i:03d}", reads=reads, kernel_id=str(kernel)))
+        while len(waiting) > chosen.integers(6):  # results come late, and in another order
+            records.append(waiting.pop(chosen.integers(len(waiting))))
+    log.append(records + waiting)
+    reader = LineageReader(home)
+    everything = reader.executions(1000)
+    for user, kernel, dataset in product((None, *USERS), (None, *KERNELS), (None, *SETS[:3])):
+        wanted = [
+            row["id"]
+            for row in everything
+            if user in {None, row["user"]}
+            and kernel in {None, row["kernel_id"]}
+            and (dataset is None or dataset in {read["dataset"] for read in row["reads"]})
+        ]
+        found, before = [], None
+        while page := reader.executions(7, before, user=user, kernel_id=kernel, dataset=dataset):
+            found += [row["id"] for row in page]
+            before = page[-1]["seq"]
+        assert found == wanted, (user, kernel, dataset)
+    assert reader.executions(10, kernel_id="k") == []
+
+
+def test_append_that_is_asked_for_again_happens_once(log, home, keyring):
+    def request(number, name):
+        return Request(client, number, [draft(intent(name)), draft(result(name))])
+
+    client = new_client()
+    (first,) = log.append_group([request(1, "a")])
+    with LineageLog(home, keyring) as other:
+        (again,) = other.append_group([request(1, "a")])
+        assert again == first
+        twice = other.append_group([request(2, "b"), request(2, "b")])
+        assert [len(entries) for entries in twice] == [2, 2]
+        assert twice[0] == twice[1]
+        assert other.append_group([request(1, "a")]) == [()], "nobody waits for this any more"
+    assert verify_home(home, keyring).events == 4
+    log.append_group([request(3, "c")])
+    assert [row["id"] for row in LineageReader(home).executions()] == ["c", "b", "a"]
 
 
 def test_get_takes_a_prefix_that_names_one_execution(log, home):

@@ -6,11 +6,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cloister.core.errors import StoreUnavailable
 from cloister.core.records import Record
 from cloister.store.checkpoint import Verifier
+from cloister.store.filesystem import network_file_system
 from cloister.store.home import Home, ensure_home
 from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog
@@ -37,6 +39,63 @@ def test_reader_of_a_log_that_is_not_there_yet(home, keyring):
     with LineageLog(home, keyring) as log:
         log.append([intent("first")])
         assert len(reader.executions()) == 1
+
+
+def test_log_of_the_first_version_is_brought_up_to_date(home, keyring, log):
+    fill(log, 20)
+    log.close()
+    with sqlite3.connect(home.lineage_path) as database:
+        database.execute("DROP TABLE mention")
+        database.execute("DROP TABLE writer")
+        database.execute("PRAGMA user_version=1")
+    database.close()
+    with LineageLog(home, keyring) as again:
+        again.append([intent("after")])
+    report = verify_home(home, keyring)
+    assert (report.ok, report.events) == (True, 21)
+    assert len(LineageReader(home).executions(50, kernel_id="k1")) == 11
+
+
+MOUNTS = """\
+22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
+30 22 0:40 / /home rw shared:1 - nfs4 server:/home rw
+31 30 8:2 / /home/ann/local\\040disk rw - xfs /dev/sdb1 rw
+32 22 0:41 / /mnt/s3 rw - fuse.s3fs s3fs rw
+33 22 0:42 / /mnt/over rw - nfs server:/x rw
+34 33 8:3 / /mnt/over rw - ext4 /dev/sdc1 rw
+not a line
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", None),
+        ("/homework/x", None),
+        ("/home/ann/x", "nfs4"),
+        ("/home", "nfs4"),
+        ("/home/ann/local disk/x", None),
+        ("/mnt/s3/deep/er", "fuse.s3fs"),
+        ("/mnt/over/x", None),
+    ],
+)
+def test_network_file_systems_are_told_from_disks(path, kind):
+    assert network_file_system(Path(path), MOUNTS) == kind
+
+
+def test_home_on_a_network_file_system_is_refused(home, keyring, monkeypatch):
+    from cloister.store import lineage_sqlite
+
+    monkeypatch.setattr(
+        lineage_sqlite, "network_file_system", lambda path: network_file_system(path, NFS)
+    )
+    with pytest.raises(StoreUnavailable, match="nfs4") as caught:
+        LineageLog(home, keyring)
+    assert caught.value.code == "CLO-STORE-005"
+    assert not home.lineage_path.exists()
+
+
+NFS = "22 1 0:40 / / rw,relatime - nfs4 server:/ rw\n"
 
 
 def test_database_replaced_by_an_empty_one_is_seen(home, keyring, log):
