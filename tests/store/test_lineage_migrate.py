@@ -19,6 +19,7 @@ from cloister.store.lineage_verify import verify_home, verify_log, verify_proof
 from cloister.store.lineage_writer import LineageWriter
 from lineage_records import SECRET, fill, intent, result
 from log_backends import Backend
+from sqlalchemy import text
 
 
 @pytest.fixture
@@ -175,7 +176,13 @@ def test_the_command_moves_and_every_command_answers_the_same_afterwards(
     proof = tmp_path / "proof.json"
     proof.write_text(out)
     assert say("verify", proof, "--key", home.keys_dir / "lineage.pub")[0] == 0
-    assert say(*command)[0] == 2
+    code, out = say(*command)
+    assert (code, "up to date" in out) == (0, True)
+    with postgres.connect(database) as connection:
+        connection.execute(text("UPDATE lineage_version SET version_num = '9999'"))
+    code, out = say(*command)
+    assert (code, "CLO-STORE-009" in out, "newer" in out) == (1, True, True)
+    assert say("migrate", postgres.url(postgres.new_database()))[0] == 2
 
 
 def test_the_command_refuses_an_address_with_a_password_in_it(home, say):

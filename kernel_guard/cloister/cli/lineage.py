@@ -26,9 +26,6 @@ def lineage() -> None:
     """Read and verify the record."""
 
 
-lineage.add_command(migrate)
-
-
 @lineage.command("list")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--before", type=int, metavar="SEQ", help="Only executions before this number.")
@@ -116,5 +113,5 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
     }
 
 
-for command in (verify, prove, export):
+for command in (verify, prove, export, migrate):
     lineage.add_command(command)

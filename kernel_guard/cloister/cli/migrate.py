@@ -25,11 +25,12 @@ def migrate(
 
     URL is postgresql://user@host:port/database, without a password. The database is there already
     and empty; the tables are made. Everything is copied and verified before the record moves.
+    Where the record is there already, its tables are brought up to date.
     """
     import yaml
 
     from cloister.store.lineage_postgres import require_driver
-    from cloister.store.store_settings import parse_settings
+    from cloister.store.store_settings import parse_settings, read_settings
 
     content = {"url": url}
     if password_file is not None:
@@ -38,9 +39,17 @@ def migrate(
         content["password_env"] = password_env
     settings = parse_settings(content)
     require_driver()
+    from cloister.store.lineage_migrate import make_tables
     from cloister.store.lineage_migrate import migrate as move
 
     home = current_home()
+    if read_settings(home) == settings:
+        make_tables(settings)
+        if as_json:
+            print_json({"events": 0, "root": None})
+        else:
+            say("The record is there already; its tables are up to date.")
+        return
     moved = move(home, open_keyring(home), settings, yaml.safe_dump(content).encode())
     if as_json:
         print_json({"events": moved.events, "root": moved.root})

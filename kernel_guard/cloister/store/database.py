@@ -40,7 +40,7 @@ _REMEDY: Final = {
     "record in PostgreSQL.",
     NO_SERVER: "Check that PostgreSQL runs and that store.yaml names it; then run the cell again.",
     NO_DRIVER: "Install it: pip install 'cloister[postgres]'",
-    NO_TABLES: "Run: cloister lineage migrate URL",
+    NO_TABLES: "Run: cloister lineage migrate URL, with the same version of cloister everywhere.",
     NOT_DURABLE: "Set fsync = on in postgresql.conf: without it a crash takes records back.",
 }
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cloister.core.errors import CloisterError
 from cloister.core.records import Record
 from cloister.store.checkpoint import Verifier
-from cloister.store.database import connect, damaged, unavailable
+from cloister.store.database import NO_TABLES, connect, damaged, refused, unavailable
 from cloister.store.files import write_atomic
 from cloister.store.lineage import LineageLog
 from cloister.store.lineage_postgres import (
@@ -81,6 +81,7 @@ def make_tables(settings: StoreSettings) -> None:
     require_driver()
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
@@ -89,6 +90,9 @@ def make_tables(settings: StoreSettings) -> None:
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+    except CommandError as error:
+        reason = "its tables in PostgreSQL were made by a newer version"
+        raise refused(NO_TABLES, WHAT, reason) from error
     except (SQLAlchemyError, OSError) as error:
         raise refusal_of(error) from error
 
