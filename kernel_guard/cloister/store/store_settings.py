@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from cloister.core.errors import CloisterError
+from cloister.core.errors import StoreUnavailable
 from cloister.store.files import NotPrivateError, read_private
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _KEYS: Final = frozenset({"url", "password_file", "password_env"})
 _SCHEMES: Final = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
 
 
-class StoreSettingsInvalid(CloisterError):
+class StoreSettingsInvalid(StoreUnavailable):
     """``store.yaml`` cannot be used, so nobody knows where the record is."""
 
     default_code = "CLO-STORE-006"
