@@ -12,12 +12,15 @@ import pytest
 from cloister.core.errors import StoreUnavailable
 from cloister.core.records import Record
 from cloister.store.checkpoint import Verifier
+from cloister.store.entry import draft
 from cloister.store.filesystem import network_file_system
 from cloister.store.home import Home, ensure_home
 from cloister.store.keys import open_keyring
-from cloister.store.lineage import LineageLog
+from cloister.store.lineage import LineageLog, Request, new_client
 from cloister.store.lineage_reader import LineageReader
 from cloister.store.lineage_verify import verify_home, verify_log
+from cloister.store.sequencer import Sequencer
+from cloister.store.sequencer_wire import decode_answer
 from lineage_records import fill, intent
 from log_backends import Backend
 
@@ -239,6 +242,29 @@ def test_full_disk_is_said_leaves_nothing_half_and_recovers(small_disk):
     report = verify_home(home, keyring)
     assert report.ok, report.problems
     assert report.events == acknowledged + 1
+
+
+@needs_mount
+def test_append_that_is_too_large_for_the_disk_does_not_take_others_with_it(small_disk):
+    home = ensure_home(Home(small_disk / "home"))
+    keyring = open_keyring(home)
+    sequencer = Sequencer(home)
+    sequencer._log = LineageLog(home, keyring)
+
+    def request(name, size):
+        record = Record("cell.intent", {"execution_id": name}, b"p" * size)
+        return Request(new_client(), 1, [draft(record)])
+
+    group = [request("small", 10), request("large", 5_000_000), request("other", 10)]
+    answers = [answer[4:] for answer in sequencer._appended(group)]
+    assert list(decode_answer(answers[0])) == [0]
+    with pytest.raises(StoreUnavailable) as caught:
+        decode_answer(answers[1])
+    assert caught.value.code == "CLO-STORE-001"
+    assert list(decode_answer(answers[2])) == [1]
+    sequencer._log.close()
+    report = verify_home(home, keyring)
+    assert (report.ok, report.events) == (True, 2)
 
 
 @needs_mount

@@ -73,7 +73,9 @@ class LineageWriter:
             Their numbers.
 
         Raises:
-            StoreUnavailable: As for :meth:`cloister.store.lineage.LineageLog.append`.
+            StoreUnavailable: As for :meth:`cloister.store.lineage.LineageLog.append`. Where the
+                sequencer hung and the log could not be reached without it either, it may still add
+                the events when it wakes up: an intent of a cell that was refused, and never ran.
             ValueError: A record is not well formed. Nothing was added.
         """
         drafts = [draft(record) for record in records]

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cloister.core.errors import StoreUnavailable
+from cloister.store.database import DISK_FULL
 from cloister.store.files import PRIVATE_FILE
 from cloister.store.home import Home, check_private
 from cloister.store.keys import open_keyring
@@ -174,8 +175,8 @@ class Sequencer:
         try:
             placed = log.append_group(requests)
         except StoreUnavailable as error:
-            if len(requests) == 1:
-                return [encode_error(error)]
+            if len(requests) == 1 or error.code != DISK_FULL:
+                return [encode_error(error)] * len(requests)
             # One that is too large for the disk must not take the others with it.
             return [self._appended([request])[0] for request in requests]
         return [encode_answer(e[0].seq if e else 0, len(e)) for e in placed]
