@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 # In canonical JSON the first quote of `"user":"` can only open a key: a quote inside a text is
 # escaped, and one that closed a text would be followed by a comma, a colon or a bracket.
-_OWNERS: Final = tuple((mark, len(mark)) for mark in (b'"kernel_id":"', b'"user":"'))
+_KERNEL: Final = b'"kernel_id":"'
+_USER: Final = b'"user":"'
+_READS: Final = b'"reads":['
 _DATASET: Final = b'"dataset":"'
 _REST_OF_TEXT: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _MOST_KNOWN: Final = 65_536
@@ -49,13 +51,17 @@ def names_in(kind: str, content: bytes) -> list[int]:
     """
     names = []
     if kind != RESULT:
-        # Keys are sorted and texts come last, so the last of several is the event's own.
-        for mark, length in _OWNERS:
-            at = content.rfind(mark)
-            if at >= 0:
-                names.append(_name_at(content, at, at + length))
+        # Keys are sorted: a kernel stands before the facts of an event, a user after them.
+        at = content.find(_KERNEL)
+        if at >= 0:
+            names.append(_name_at(content, at, at + len(_KERNEL)))
+        at = content.rfind(_USER)
+        if at >= 0:
+            names.append(_name_at(content, at, at + len(_USER)))
     if kind != INTENT:
-        at = content.find(_DATASET)
+        # A result names datasets in its list of reads only, which is near its end.
+        start = content.rfind(_READS) if kind == RESULT else 0
+        at = content.find(_DATASET, start) if start >= 0 else -1
         while at >= 0:
             name = _name_at(content, at, at + len(_DATASET))
             if name not in names:
