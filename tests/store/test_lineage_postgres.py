@@ -103,21 +103,19 @@ class Meddler:
         server.connect(self.server_path)
         threading.Thread(target=self._back, args=(server, client), daemon=True).start()
         while data := client.recv(1 << 16):
-            if b"COMMIT" in data and self.plan == "before it arrives":
-                break
-            if b"COMMIT" in data and self.plan == "before its answer":
-                client.shutdown(socket.SHUT_WR)  # what the server says is heard by nobody
-                server.sendall(data)
-                time.sleep(0.3)
-                break
+            plan = self.plan if b"COMMIT" in data else None
+            if plan is not None:
+                self.plan = None  # the client comes back at once, and then nothing breaks
+                self.broken += 1
+                if plan == "before its answer":
+                    client.shutdown(socket.SHUT_WR)  # what the server says is heard by nobody
+                    server.sendall(data)
+                    time.sleep(0.3)
+                for end in (client, server):
+                    end.shutdown(socket.SHUT_RDWR)
+                return
             server.sendall(data)
-        else:
-            server.close()
-            return
-        self.plan = None
-        self.broken += 1
-        for end in (client, server):
-            end.shutdown(socket.SHUT_RDWR)
+        server.close()
 
     def _back(self, server, client):
         try:
