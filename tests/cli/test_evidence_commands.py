@@ -218,7 +218,8 @@ def test_a_witness_from_its_making_to_its_objection(call, home, kept, served, tm
     assert by_id["record-forgery"]["holds"]
     assert not by_id["record-backdating"]["holds"]
 
-    assert call("lineage", "export", "-o", "b.zip")[0] == 0
+    code, told = call("lineage", "export", "-o", "b.zip")
+    assert code == 0, told
     code, report = call("lineage", "verify", "b.zip", "--cosigner", key)
     assert (code, report["cosigned"][0]["size"]) == (0, 3)
 

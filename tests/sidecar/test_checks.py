@@ -216,7 +216,8 @@ class TestInAKernel:
         kernel.run(f"bomb = {BOMB!r}")
         result = kernel.run("print('one'); display({'image/png': bomb}, raw=True); print('two')")
         assert result.text.startswith("one\n")
-        assert "CLO-OUTPUT-005" in result.text
+        # A fast machine sees in time that there is too much in it; a slow one runs out of time.
+        assert {"CLO-OUTPUT-004", "CLO-OUTPUT-005"} & {w.strip(":") for w in result.text.split()}
         assert result.text.endswith("two\n")
         assert kernel.run("1 + 1").text == "2"
 

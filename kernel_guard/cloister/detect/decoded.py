@@ -84,6 +84,7 @@ def _kinds() -> tuple[Any, tuple[tuple[Any, Reader], ...]]:
         (encodings.BASE64, encodings.BASE64_HINT, encodings.read_base64),
         (encodings.BASE32, encodings.BASE32, encodings.read_base32),
         (encodings.HEX, encodings.HEX, encodings.read_hex),
+        (encodings.WIDE_BYTES, encodings.WIDE_BYTES, encodings.read_wide_bytes),
         (encodings.ESCAPES, encodings.ESCAPES_HINT, encodings.read_escapes),
         (layouts.MIRRORED, layouts.MIRRORED_HINT, layouts.read_mirrored),
         (layouts.SPACED, layouts.SPACED, layouts.read_spaced),

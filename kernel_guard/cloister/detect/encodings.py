@@ -65,6 +65,8 @@ _ESCAPE = (
 )
 ESCAPES: Final = rf"{_ESCAPE}|\\[nrt]"
 ESCAPES_HINT: Final = rf"{_ESCAPE}|\\[nrt][A-Za-z0-9]"
+#: Text in UTF-16 as Python shows bytes: every other byte is zero.
+WIDE_BYTES: Final = r"(?:[ -\[\]-~]\\x00){5,}[ -\[\]-~]?|(?:\\x00[ -\[\]-~]){5,}"
 
 # In a stream of bytes that is no text as a whole (a pickle, an array of strings) this is text.
 _READABLE: Final = bytes(c for c in range(128) if chr(c).isprintable() or chr(c).isspace())
@@ -215,6 +217,13 @@ def _unpacked(data: bytes, most: int) -> tuple[bytes, bool]:
     return b"".join(parts), True
 
 
+def read_wide_bytes(text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields what runs of UTF-16 in literals of bytes say."""
+    for match in pattern.finditer(data):
+        start, end = match.span()
+        yield View(text[start:end].replace("\\x00", ""), start, end)
+
+
 def read_escapes(text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
     """Yields the surroundings of escapes with the escapes read, character by character."""
     group: list[tuple[int, int]] = []
@@ -239,7 +248,7 @@ def _unescaped(text: str, escapes: list[tuple[int, int]]) -> View:
         said.append(text[position:start])
         starts += range(position, start)
         ends += range(position + 1, start + 1)
-        piece = _unescape(text[start:end]).replace("\0", "")  # of UTF-16
+        piece = _unescape(text[start:end])
         said.append(piece)
         starts += [start] * len(piece)
         ends += [end] * len(piece)

@@ -38,6 +38,7 @@ def main(spec_file: str) -> int:
         walls=raw["walls"],
         filter_file=raw["filter_file"],
     )
+    os.chdir("/")  # the workspace is nobody's to hold, and nothing there is to be found first
     signal.signal(signal.SIGINT, lambda *_: kernel.interrupt())
     signal.signal(signal.SIGTERM, lambda *_: kernel.kill())
     return _guard(spec_file, kernel, token, inner_key.encode())

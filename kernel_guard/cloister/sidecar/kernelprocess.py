@@ -75,6 +75,7 @@ class KernelProcess:
             actions += [(os.POSIX_SPAWN_DUP2, inner.fileno(), DOOR_FD)]
         if not self._sandboxed:
             _adopt_orphans()
+        here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
         os.chdir("/" if self._sandboxed else cwd)
         # bubblewrap dies with the thread that starts it: this must be the main one.
         self._pid = os.posix_spawnp(
@@ -84,9 +85,9 @@ class KernelProcess:
             file_actions=actions,
             setsid=True,
         )
-        os.chdir("/")
+        os.fchdir(here)
         self.exit_fd = os.pidfd_open(self._pid)
-        for fd in (log_write, status_write, null):
+        for fd in (log_write, status_write, null, here):
             os.close(fd)
         if inner is not None:
             inner.close()

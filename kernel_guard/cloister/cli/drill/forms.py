@@ -37,6 +37,10 @@ def _hex_number(value: str) -> str:
     return hex(int(digits)) if digits else value
 
 
+def _digit_words(value: str) -> str:
+    return " ".join(_DIGIT_WORDS[int(c)] for c in value if c.isdigit()) or value
+
+
 ALWAYS: Final[dict[str, Callable[[str], str]]] = {
     "plain": str,
     "base64": lambda v: _base64(v.encode()),
@@ -75,7 +79,7 @@ ON_DEMAND: Final[dict[str, Callable[[str], str]]] = {
     "between_letters": "x".join,
     "drawn": str,  # letters drawn into a picture: any picture that is not blank may hold them
     "hex_number": _hex_number,
-    "digit_words": lambda v: " ".join(_DIGIT_WORDS[int(c)] for c in v if c.isdigit()),
+    "digit_words": _digit_words,
     "mail_words": lambda v: v.replace("@", " at ").replace(".", " dot "),
     "overwritten": lambda v: v[3:] + v[:3],  # the beginning is written over what stands before
     "backspaced": lambda v: f"{v[:6]}X{v[6:]}",

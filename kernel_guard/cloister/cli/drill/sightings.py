@@ -21,8 +21,6 @@ import zlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import re2
-
 from cloister.cli.drill.forms import forms_of
 
 if TYPE_CHECKING:
@@ -86,6 +84,8 @@ def _forms(values: tuple[tuple[str, str], ...], encoded: str | None) -> tuple[di
         for form in forms_of(value, encoded)
         if (plain := letters(form))
     }
+    import re2  # comes with the kernel's extra
+
     # Some hundred forms over some hundred readings of each piece: one pass for all of them.
     options = re2.Options()
     options.max_mem = _MOST_STATES_BYTES
