@@ -33,7 +33,9 @@ _LOOKALIKES = str.maketrans(
     "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
     "aeopcyxijsdhABEKMHOPCTXIJSoavpABEZHIKMNOPTYX",
 )
-_MIXED = re.compile(r"\w*(?:[A-Za-z][\u0370-\u052f]|[\u0370-\u052f][A-Za-z])\w*")
+_WORD = re.compile(r"\w+")
+_MIXED = re.compile(r"[A-Za-z][\u0370-\u052f]|[\u0370-\u052f][A-Za-z]")
+_TAG = re.compile(r"[\U000e0020-\U000e007e]")
 
 
 class _PlainCharacters(dict[int, str]):
@@ -121,7 +123,11 @@ def without_invisible(text: str) -> tuple[str, Offsets | None]:
     """
     if text.isascii() and len(text.encode("ascii").translate(None, _CONTROL)) == len(text):
         return text, None
-    text = _MIXED.sub(_latin, text.translate(_TAGS))
+    # Each is looked for first: most texts beyond ASCII have none of them.
+    if _TAG.search(text) is not None:
+        text = text.translate(_TAGS)
+    if _MIXED.search(text) is not None:
+        text = _WORD.sub(_latin, text)
     gaps: list[int] = []
     for match in _WIDTHLESS.finditer(text):
         gaps.append(match.start() - len(gaps))
@@ -129,4 +135,5 @@ def without_invisible(text: str) -> tuple[str, Offsets | None]:
 
 
 def _latin(match: re.Match[str]) -> str:
-    return match.group().translate(_LOOKALIKES)
+    word = match.group()
+    return word if _MIXED.search(word) is None else word.translate(_LOOKALIKES)

@@ -15,12 +15,13 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.core.errors import CloisterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
     from pathlib import Path
 
 #: Stands between the headers and the body of an answer.
@@ -81,11 +82,11 @@ class JupyterServer:
     def visit(self, visit: Mapping[str, Any]) -> bytes:
         """Makes one visit of a case and returns all that came back, headers included."""
         if "terminal" in visit:
-            return asyncio.run(self._terminal(str(visit["terminal"])))
+            return _run(self._terminal(str(visit["terminal"])))
         if "kernel" in visit:
-            return asyncio.run(self._kernel(str(visit["kernel"]), str(visit["code"])))
+            return _run(self._kernel(str(visit["kernel"]), str(visit["code"])))
         if "websocket" in visit:
-            return asyncio.run(self._listen(str(visit["websocket"])))
+            return _run(self._listen(str(visit["websocket"])))
         method, path = next((m, visit[m]) for m in ("get", "post", "put", "patch") if m in visit)
         return self._ask(method.upper(), str(path), visit.get("json"))
 
@@ -177,3 +178,9 @@ class JupyterServer:
                     heard.append(message.encode() if isinstance(message, str) else message)
         connection.close()
         return b"".join(heard)
+
+
+def _run(said: Coroutine[None, None, bytes]) -> bytes:
+    """Runs it in a thread of its own: the caller's may have a loop already."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, said).result()
