@@ -15,6 +15,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
+from cloister.detect.picturetext import texts_in_picture
 from cloister.detect.views import View
 
 if TYPE_CHECKING:
@@ -79,10 +80,14 @@ def read_base64(text: str, data: bytes, pattern: Any, budget: Budget) -> Iterato
         anchor, end = match.span()
         before = text[max(0, anchor - _SAMPLE_CHARS) : anchor]
         first = anchor - (len(before) - len(before.rstrip(_B64_ALPHABET)))
-        if text.startswith(_PICTURES, first):
-            continue
         run = re.sub(r"\\n|\s", "", text[first:end]).rstrip("=")
         run = run.replace("-", "+").replace("_", "/")
+        if text.startswith(_PICTURES, first):
+            # What draws says nothing in letters; what stands beside it may.
+            said = "\n".join(texts_in_picture(_unbase64(run)))
+            if said:
+                yield View(said, first, end, is_sure=False)
+            continue
         # Whatever is glued to the front moves the groups; the anchor says by how much. It may also
         # be no base64 at all, as in /files/c2VjcmV0, so the rest is read by itself, too.
         by_anchor = (anchor - first) % 4
