@@ -113,14 +113,11 @@ def run(plan, script):
     filter_file = plan.etc_dir / "filter"
     filter_file.write_bytes(filter_program())
     command = sandbox.bwrap_command(plan, ["/bin/sh", "-c", script])
-    read, write = os.pipe()
-    os.dup2(write, sandbox.STATUS_FD, inheritable=True)
-    program = os.open(filter_file, os.O_RDONLY)
-    os.dup2(program, sandbox.FILTER_FD, inheritable=True)
-    passed = (sandbox.STATUS_FD, sandbox.FILTER_FD)
-    done = subprocess.run(command, pass_fds=passed, capture_output=True, text=True, check=False)
-    for fd in (read, write, program, *passed):
-        os.close(fd)
+    # The descriptors have fixed numbers: only a process that has nothing open yet can give them.
+    opened = f'exec "$@" {sandbox.STATUS_FD}>/dev/null {sandbox.FILTER_FD}<"$0"'
+    done = subprocess.run(
+        ["bash", "-c", opened, filter_file, *command], capture_output=True, text=True, check=False
+    )
     return done.stdout
 
 
