@@ -58,6 +58,14 @@ def test_sees_a_value_with_colours_inside():
     assert out.endswith("\x1b[0m end")
 
 
+@pytest.mark.parametrize("last", ["IPY_MODEL_51e65", "IPY_MODEL_51e8f108", 97, "x 82"])
+def test_a_list_of_letters_as_numbers_is_read_without_what_stands_before_it(last):
+    name = "Quirina Stollbergen"
+    guard = make_guard(indexed={"PERSON": [name]})
+    state = {"kind": "Select", "labels": [str(ord(c)) for c in name], "style": last}
+    assert guard.mask_json(state, Tally())["labels"] != state["labels"]
+
+
 @given(st.text(alphabet="ab \n", max_size=30), st.integers(0, 30))
 def test_colours_around_clean_text_stay_where_they_are(text, position):
     coloured = text[:position] + "\x1b[31m" + text[position:]

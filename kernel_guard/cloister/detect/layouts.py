@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.detect.views import Moved, View
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _LONGEST_NUMBER_DIGITS: Final = 19
 _FEWEST_MIRRORED_DIGITS: Final = 9
+_FEWEST_ORDINALS: Final = 5
+_NUMBER: Final = re.compile(rb"\d+")
 _WORD_SHARE: Final = 0.6
 _IN_WORDS: Final = bytes(chr(code).isalnum() for code in range(256))
 
@@ -143,16 +146,37 @@ def _is_telling(said: str) -> bool:
     return not all(c.isdigit() or c.isspace() for c in said)
 
 
-def read_ordinals(_text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
-    """Yields lists of code points; most lists of small numbers spell no words and are left out."""
+def read_ordinals(text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields lists of code points; most lists of small numbers spell no words and are left out.
+
+    Digits that end a word before a list, and numbers in other lines, are read with it and without:
+    what they say would stand before a name like a letter of it.
+    """
     for match in pattern.finditer(data):
         start, end = match.span()
-        codes = bytes(map(int, re.findall(rb"\d+", data[start:end])))
-        if sum(codes.translate(_IN_WORDS)) < _WORD_SHARE * len(codes):
-            continue
-        places = [m.span() for m in re.finditer(rb"\d+", data[start:end])]
-        starts, ends = [start + a for a, _ in places], [start + b for _, b in places]
-        yield View(codes.decode("latin-1"), start, end, starts, ends, is_sure=False)
+        places = [(start + m.start(), start + m.end()) for m in _NUMBER.finditer(data[start:end])]
+        for first, last in _lists(text, places):
+            if view := _spelled_by_numbers(data, places[first:last]):
+                yield view
+
+
+def _lists(text: str, places: list[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Returns where lists may begin and end: the whole run, and what it may consist of."""
+    count = len(places)
+    first = 1 if text[places[0][0] - 1 : places[0][0]].isalpha() else 0
+    last = count - 1 if text[places[-1][1] : places[-1][1] + 1].isalpha() else count
+    breaks = [i for i in range(1, count) if "\n" in text[places[i - 1][1] : places[i][0]]]
+    ends = [0, *breaks, count]
+    lines = {line for line in pairwise(ends) if line[1] - line[0] >= _FEWEST_ORDINALS}
+    return {(0, count), (first, last), *lines}
+
+
+def _spelled_by_numbers(data: bytes, places: list[tuple[int, int]]) -> View | None:
+    codes = bytes(int(data[start:end]) for start, end in places)
+    if sum(codes.translate(_IN_WORDS)) < _WORD_SHARE * len(codes):
+        return None
+    starts, ends = [start for start, _ in places], [end for _, end in places]
+    return View(codes.decode("latin-1"), starts[0], ends[-1], starts, ends, is_sure=False)
 
 
 def read_markup(text: str, _data: bytes, _pattern: Any, _budget: Budget) -> Iterator[View]:
