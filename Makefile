@@ -10,8 +10,8 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= python3.11
-# Test processes at once; one file stays in one process.
-WORKERS ?= 2
+# Test processes at once; one file stays in one process. Many tests wait for a kernel or a page.
+WORKERS ?= 3
 
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
@@ -97,10 +97,13 @@ endif
 check: $(STAMPS)/python
 	@.ci/checks
 
-# The tests run even where a check failed, so that one run tells everything.
-test: setup
-	@code=0; .ci/checks || code=$$?; \
-	$(VENV)/bin/pytest -q -n $(WORKERS) --dist loadfile </dev/null || code=$$?; \
+# The tests run even where a check failed, so that one run tells everything. The checks need no
+# front end, so they run while it is built.
+test: $(STAMPS)/python
+	@code=0; .ci/checks & checks=$$!; \
+	$(MAKE) setup; \
+	wait $$checks || code=$$?; \
+	$(VENV)/bin/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder </dev/null || code=$$?; \
 	exit $$code
 
 clean:

