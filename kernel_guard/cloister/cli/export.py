@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from cloister.cli.exportfile import STANDARD_OUTPUT, exists, not_writable, target
 from cloister.cli.keptcheckpoints import kept_in_files, named_witnesses, no_checkpoint
 from cloister.cli.output import json_option, print_json, say
 from cloister.cli.workspace import current_home, recorded_change
@@ -16,11 +18,18 @@ from cloister.store.checkpoint import CheckpointError, Verifier
 from cloister.store.evidence.growth import prove_growth
 from cloister.store.evidence.journal import read_newest
 from cloister.store.evidence.reader import EvidenceReader
+from cloister.store.exports.exporter import FORMATS, exporter
+from cloister.store.exports.view import Criteria, RecordView
 from cloister.store.keys import open_keyring
 from cloister.store.lineage_reader import LineageReader
 
+if TYPE_CHECKING:
+    from cloister.store.home import Home
+    from cloister.store.keys import Keyring
+
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
+_LINES: Final = frozenset({"jsonl", "openlineage", "ocsf", "cef"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -67,20 +76,23 @@ def prove(identifier: str | None, *, since: Path | None, as_json: bool) -> None:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["bundle"]),
+    type=click.Choice(["bundle", *FORMATS]),
     default="bundle",
     show_default=True,
-    help="bundle: a zip file that a reviewer verifies without Cloister.",
+    help="bundle: a zip file that a reviewer verifies without Cloister. Others are for programs.",
 )
 @click.option(
     "-o",
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("record.zip"),
-    show_default=True,
-    help="The file; it must not exist yet.",
+    default=None,
+    help="The file; it must not exist yet. Standard output (-) for formats of lines, otherwise a "
+    "file named record.",
 )
 @click.option("--execution", multiple=True, metavar="ID", help="Only the events of this execution.")
+@click.option("--notebook", metavar="PATH", help="Only what happened in this notebook.")
+@click.option("--user", metavar="NAME", help="Only what this user did.")
+@click.option("--kernel", metavar="ID", help="Only what happened in this kernel.")
 @click.option("--since", type=_TIME, help="Only events from this time on, UTC.")
 @click.option("--until", type=_TIME, help="Only events before this time, UTC.")
 @click.option(
@@ -95,8 +107,11 @@ def prove(identifier: str | None, *, since: Path | None, as_json: bool) -> None:
 def export(
     *,
     kind: str,
-    out: Path,
+    out: Path | None,
     execution: tuple[str, ...],
+    notebook: str | None,
+    user: str | None,
+    kernel: str | None,
     since: datetime | None,
     until: datetime | None,
     against: tuple[Path, ...],
@@ -104,42 +119,109 @@ def export(
     verifier: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Write the record, or a part of it, for a reviewer."""
-    from cloister.store.evidence.bundle import Selection, verifier_source, write_bundle
-    from cloister.store.evidence.memory import Memories
+    """Write the record, or a part of it, for a reviewer or another program.
 
+    What is written holds headers; code and outputs only in a bundle with --payloads, encrypted.
+    That it was exported is recorded first.
+    """
     if verifier:
+        from cloister.store.evidence.bundle import verifier_source
+
         click.echo(verifier_source(), nl=False)
         return
-    if out.exists():
-        raise CloisterError(
-            "There is a file of this name already.", code="CLO-EXPORT-002", remedy="Choose another."
-        )
+    if kind != "bundle" and (against or payloads):
+        raise click.UsageError("--against and --payloads are about bundles.")
+    criteria = Criteria(
+        since_us=_micros(since),
+        until_us=_micros(until),
+        notebook=notebook,
+        user=user,
+        kernel=kernel,
+    )
     home = current_home()
+    with EvidenceReader(home) as reader:
+        if execution:
+            criteria = replace(criteria, executions=_whole_ids(reader, execution))
+        if kind == "bundle":
+            path = out or Path("record.zip")
+            _write_bundle(home, reader, path, criteria, against, payloads=payloads, as_json=as_json)
+        else:
+            _write_format(home, reader, kind, out, criteria, as_json=as_json)
+
+
+def _write_format(
+    home: Home,
+    reader: EvidenceReader,
+    kind: str,
+    out: Path | None,
+    criteria: Criteria,
+    *,
+    as_json: bool,
+) -> None:
+    chosen = exporter(kind)
+    if out is None:
+        out = STANDARD_OUTPUT if kind in _LINES else Path(f"record{chosen.suffix}")
+    if out == STANDARD_OUTPUT and as_json:
+        raise click.UsageError("--json says what was written: name a file with -o.")
+    if out == STANDARD_OUTPUT and not chosen.is_stream:
+        raise click.UsageError(f"{kind} needs a file: name one with -o.")
+    keyring = open_keyring(home)
+    with target(out) as stream:
+        # Before a byte leaves; and so the export that has everything has this event, too.
+        with recorded_change(home) as record:
+            record("lineage.exported", {"format": kind, "events": None, "payloads": False,
+                                        "criteria": criteria.as_dict()})  # fmt: skip
+        head = reader.head()
+        assert head is not None  # noqa: S101 - an event was just recorded
+        view = RecordView(
+            reader,
+            head,
+            origin=keyring.key_name,
+            public_key=keyring.verifier_line,
+            criteria=criteria,
+        )
+        count = chosen.write(view, stream)
+    if as_json:
+        print_json({"file": str(out), "events": count, "size": head.size})
+    elif out != STANDARD_OUTPUT:
+        say(f"{out}: {count} events or cells of a record of {head.size} events.")
+
+
+def _write_bundle(
+    home: Home,
+    reader: EvidenceReader,
+    out: Path,
+    criteria: Criteria,
+    against: tuple[Path, ...],
+    *,
+    payloads: bool,
+    as_json: bool,
+) -> None:
+    from cloister.store.evidence.bundle import Selection, write_bundle
+    from cloister.store.evidence.memory import Memories
+
+    if out.exists():
+        raise exists()
     keyring = open_keyring(home)
     older, unknown = kept_in_files(against, Verifier(keyring.key_name, keyring.public_key_bytes))
     if unknown:
         raise no_checkpoint(against[0])
-    with EvidenceReader(home) as reader:
-        events = _selected(reader, execution, since, until)
-        with recorded_change(home) as record:
-            count = None if events is None else len(events)
-            record("lineage.exported", {"format": kind, "events": count, "payloads": payloads})
-        try:
-            written = write_bundle(
-                out,
-                reader,
-                keyring,
-                Selection(events, with_payloads=payloads, older=tuple(older)),
-                rules=named_witnesses(home),
-                memories=Memories(home),
-            )
-        except OSError as error:
-            raise CloisterError(
-                f"The bundle cannot be written ({type(error).__name__}).",
-                code="CLO-EXPORT-002",
-                remedy="Choose a directory that this account can write, with room in it.",
-            ) from error
+    events = _numbers(reader, keyring, criteria)
+    with recorded_change(home) as record:
+        count = None if events is None else len(events)
+        record("lineage.exported", {"format": "bundle", "events": count, "payloads": payloads,
+                                    "criteria": criteria.as_dict()})  # fmt: skip
+    try:
+        written = write_bundle(
+            out,
+            reader,
+            keyring,
+            Selection(events, with_payloads=payloads, older=tuple(older)),
+            rules=named_witnesses(home),
+            memories=Memories(home),
+        )
+    except OSError as error:
+        raise not_writable(error) from error
     if as_json:
         print_json({"file": str(out), "events": written.events, "size": written.size})
         return
@@ -158,31 +240,36 @@ def unknown_execution() -> CloisterError:
     )
 
 
-def _selected(
-    reader: EvidenceReader,
-    executions: tuple[str, ...],
-    since: datetime | None,
-    until: datetime | None,
+def _numbers(
+    reader: EvidenceReader, keyring: Keyring, criteria: Criteria
 ) -> tuple[int, ...] | None:
     """Returns the numbers of the events that are asked for, ``None`` for all of them."""
-    if not executions and since is None and until is None:
+    head = reader.head()
+    if criteria.is_everything or head is None:
         return None
-    chosen: set[int] | None = None
-    if since is not None or until is not None:
-        chosen = set(reader.between(_micros(since, 0), _micros(until, 2**62)))
-    if executions:
-        named: set[int] = set()
-        for execution in executions:
-            entries = reader.get(execution)
-            if not entries:
-                raise unknown_execution()
-            named |= {entry.seq for entry in entries}
-        chosen = named if chosen is None else chosen & named
-    return tuple(sorted(chosen or ()))
+    view = RecordView(
+        reader,
+        head,
+        origin=keyring.key_name,
+        public_key=keyring.verifier_line,
+        criteria=criteria,
+    )
+    return tuple(event.seq for event in view.events())
 
 
-def _micros(time: datetime | None, default: int) -> int:
+def _whole_ids(reader: EvidenceReader, executions: tuple[str, ...]) -> frozenset[str]:
+    """Returns the ids that beginnings of ids stand for."""
+    whole = set()
+    for execution in executions:
+        entries = reader.get(execution)
+        if not entries:
+            raise unknown_execution()
+        whole.add(str(entries[0].body.get("execution_id")))
+    return frozenset(whole)
+
+
+def _micros(time: datetime | None) -> int | None:
     if time is None:
-        return default
+        return None
     delta = time.replace(tzinfo=UTC) - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

@@ -20,6 +20,7 @@ from cloister.store.evidence.continuity import compared
 from cloister.store.evidence.growth import FORMAT as GROWTH
 from cloister.store.evidence.growth import verify_growth
 from cloister.store.evidence.reader import EvidenceReader
+from cloister.store.exports.jsonl import is_jsonl, verify_jsonl
 from cloister.store.keys import format_verifier, open_keyring, parse_verifier
 from cloister.store.lineage_verify import VerifyReport, verify_home, verify_log, verify_proof
 
@@ -56,7 +57,7 @@ def verify(
     tsa_ca: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Verify the record, or FILE: a bundle, a copy of the database, or a proof."""
+    """Verify the record, or FILE: a bundle, a copy of the database, a proof, or JSON lines."""
     is_bundle = file is not None and _is_bundle(file)
     if (cosigner or tsa_ca) and not is_bundle:
         raise click.UsageError("--cosigner and --tsa-ca are about bundles.")
@@ -66,7 +67,9 @@ def verify(
         _tell(report, is_ok=report["ok"], as_json=as_json)
         return
     kept, unknown = kept_in_files(against, verifier)
-    if file is not None and not _is_database(file):
+    if file is not None and _is_lines(file):
+        found = _verify_lines(file, verifier, kept)
+    elif file is not None and not _is_database(file):
         proof = _read_proof(file)
         if proof.get("format") == GROWTH:
             report = _verify_growth(proof, verifier, kept)
@@ -166,6 +169,22 @@ def _is_database(file: Path) -> bool:
 
 def _is_bundle(file: Path) -> bool:
     return file.is_dir() or (not _is_database(file) and zipfile.is_zipfile(file))
+
+
+def _is_lines(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return is_jsonl(stream)
+
+
+def _verify_lines(file: Path, verifier: Verifier, kept: list[Checkpoint]) -> VerifyReport:
+    """Checks an export in JSON lines; of checkpoints that were kept only one of its size counts."""
+    with file.open("rb") as stream:
+        found, signed = verify_jsonl(stream, verifier)
+    for other in kept:
+        if signed is not None and other.size == signed.size and other.root != signed.root:
+            problem = "it differs from a checkpoint that was kept"
+            return replace(found, ok=False, problems=(*found.problems, problem))
+    return found
 
 
 def _read_proof(file: Path) -> dict[str, Any]:

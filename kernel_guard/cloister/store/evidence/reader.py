@@ -7,13 +7,18 @@ size stays true of it, and answers about one size fit each other without a lock.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from cloister.store.checkpoint import parse_checkpoint
 from cloister.store.database import damaged
 from cloister.store.lineage_reader import LineageReader
 from cloister.store.lineage_store import read_node
-from cloister.store.merkle import consistency_proof, root_at, sparse_siblings
+from cloister.store.merkle import (
+    consistency_proof,
+    inclusion_proof,
+    root_at,
+    sparse_siblings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +28,9 @@ if TYPE_CHECKING:
 _PAGE: Final = 1000  # rows
 _MOST_NODES: Final = 4096  # remembered at once
 _WHAT: Final = "lineage log"
+_NO_TIME: Final = 2**62
+
+_T = TypeVar("_T")
 
 
 class Head(NamedTuple):
@@ -72,6 +80,35 @@ class EvidenceReader(LineageReader):
             yield from (StoredEvent(*row) for row in rows)
             first = rows[-1][0] + 1
 
+    def headers(
+        self, size: int, *, until_us: int | None = None
+    ) -> Iterator[tuple[int, int, str, bytes]]:
+        """Yields number, time, type and header of the first events, in order.
+
+        Args:
+            size: How many events the log counts for; later ones are left out.
+            until_us: Only events before this time, microseconds since 1970.
+
+        Raises:
+            StoreUnavailable: The log cannot be read.
+        """
+        query = (
+            "SELECT seq, time_us, type, header FROM event WHERE seq > :after AND seq < :size"
+            " AND time_us < :until ORDER BY seq LIMIT :page"
+        )
+        parameters = {
+            "after": -1,
+            "size": size,
+            "until": _NO_TIME if until_us is None else until_us,
+            "page": _PAGE,
+        }
+        while True:
+            rows = self._rows(query, parameters)
+            yield from (tuple(row) for row in rows)
+            if len(rows) < _PAGE:
+                return
+            parameters["after"] = rows[-1][0]
+
     def between(self, since_us: int, until_us: int) -> list[int]:
         """Returns the numbers of the events of a time: ``since_us`` included, ``until_us`` not.
 
@@ -119,6 +156,21 @@ class EvidenceReader(LineageReader):
         """
         return self._from_nodes(lambda node: consistency_proof(old_size, size, node))
 
+    def inclusions(self, events: Sequence[int], size: int) -> list[list[bytes]]:
+        """Returns the proof of each event in the tree of ``size`` (RFC 9162 section 2.1.3.1).
+
+        Events near each other share most of the work.
+
+        Raises:
+            StoreUnavailable: The log cannot be read, or tree nodes are missing.
+        """
+
+        def compute(node: NodeReader) -> list[list[bytes]]:
+            remembered = lru_cache(_MOST_NODES)(node)
+            return [inclusion_proof(seq, size, remembered) for seq in events]
+
+        return self._from_nodes(compute)
+
     def siblings(self, ranges: Sequence[tuple[int, int]], size: int) -> list[bytes]:
         """Returns what has to be added to events of ``ranges`` to compute the root of ``size``.
 
@@ -135,7 +187,7 @@ class EvidenceReader(LineageReader):
         with self._reading() as log:
             return () if log is None else log.execute(query, parameters).fetchall()
 
-    def _from_nodes(self, compute: Callable[[NodeReader], list[bytes]]) -> list[bytes]:
+    def _from_nodes(self, compute: Callable[[NodeReader], _T]) -> _T:
         with self._reading() as log:
             if log is None:
                 raise damaged(_WHAT, "its database is gone")
