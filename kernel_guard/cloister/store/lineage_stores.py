@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloister.store.database import BUSY_TIMEOUT_MS
@@ -39,6 +40,19 @@ def writable_store(home: Home, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Lin
     from cloister.store.lineage_postgres import PostgresStore
 
     return PostgresStore(settings, busy_timeout_ms=busy_timeout_ms)
+
+
+def source_at(place: Home | Path) -> LineageSource:
+    """Returns the database of a workspace, or a copy of one in SQLite, to read, not opened yet.
+
+    Raises:
+        StoreSettingsInvalid, StoreUnavailable: As for :func:`writable_store`.
+    """
+    if isinstance(place, Path):
+        from cloister.store.lineage_sqlite import SqliteSource
+
+        return SqliteSource(place)
+    return readable_source(place)
 
 
 def readable_source(home: Home) -> LineageSource:

@@ -8,29 +8,28 @@ state. Copy the witness to another host to see those.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
-from json.encoder import encode_basestring
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from cloister.core.errors import StoreUnavailable
 from cloister.store.checkpoint import Checkpoint, CheckpointError, Verifier, verify_checkpoint
 from cloister.store.database import DAMAGED
-from cloister.store.entry import header_tail, index_key, parse_body
-from cloister.store.lineage_sqlite import SqliteSource
-from cloister.store.lineage_stores import readable_source
-from cloister.store.mentions import MentionCheck, names_in
+from cloister.store.lineage_scan import Full, Stop
+from cloister.store.lineage_second_scan import two_scans
+from cloister.store.lineage_stores import source_at
+from cloister.store.mentions import MentionCheck
 from cloister.store.merkle import Frontier, leaf_hash, verify_inclusion
 from cloister.store.witness import read_witness
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from cloister.store.home import Home
     from cloister.store.keys import Keyring
+    from cloister.store.lineage_scan import Step
     from cloister.store.lineage_store import LineageSource, Rows
-
-_EXECUTION_KEY: Final = b'"execution_id":"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,8 @@ def verify_log(
     Raises:
         StoreUnavailable: The log cannot be read for a reason that is not damage, such as a lock.
     """
-    source = SqliteSource(place) if isinstance(place, Path) else readable_source(place)
-    return verify_source(source, verifier, witness_path, needs_witness=needs_witness)
+    source = source_at(place)
+    return verify_source(source, verifier, witness_path, place=place, needs_witness=needs_witness)
 
 
 def verify_source(
@@ -102,10 +101,14 @@ def verify_source(
     verifier: Verifier,
     witness_path: Path | None = None,
     *,
+    place: Home | Path | None = None,
     needs_witness: bool = False,
 ) -> VerifyReport:
-    """Checks the log in a database, and closes it; see :func:`verify_log`."""
-    scan = _Scan(verifier)
+    """Checks the log in a database, and closes it; see :func:`verify_log`.
+
+    With a place that another process can open, too, a long log is read by two.
+    """
+    scan = _Scan(verifier, place)
     # The witness first: the log may only be longer than what was witnessed before it was read.
     witness = _witness_of(witness_path, verifier, scan)
     try:
@@ -151,10 +154,11 @@ def verify_proof(proof: dict[str, Any], verifier: Verifier) -> Checkpoint:
 class _Scan:
     """One pass; stops at the first event that is wrong, because nothing after it can be judged."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, place: Home | Path | None) -> None:
         self.frontier = Frontier.empty()
         self.problems: list[str] = []
         self._verifier = verifier
+        self._place = place
         self._first_bad: int | None = None
         self._checkpoints = 0
         self._prev: bytes | None = None
@@ -185,37 +189,40 @@ class _Scan:
             if not self._mentions.is_equal(index):
                 self.fail("the index of kernels, users and datasets does not fit the events", None)
 
-    def _scan_events(self, source: Rows, notes: dict[int, str], witness: Checkpoint | None) -> bool:
+    def _scan_events(self, rows: Rows, notes: dict[int, str], witness: Checkpoint | None) -> bool:
         """Reads all events; returns whether they fit each other and the checkpoints on the way."""
         stops = set(notes) | ({witness.size} if witness else set())
-        frontier, prev = self.frontier, None
-        rows = source.stream(
-            "SELECT seq, time_us, type, execution_id, header, payload, nodes"
-            " FROM event ORDER BY seq"
-        )
-        for row in rows:
-            seq = frontier.size
-            try:
-                problem = _event_problem(row, seq, prev)
-            except (TypeError, ValueError, AttributeError):
-                problem = "is not stored in the way it was written"  # a value of another type
-            if problem is not None:
-                bad = seq
-                if problem is _BROKEN_LINK:
-                    # The link is wrong here, or right and the event before was written anew.
-                    is_whole = leaf_hash(row[4]) == row[6][: len(prev or b"")]
-                    bad, problem = (seq - 1, problem) if is_whole else (seq, _WRONG_LINK)
-                self.fail(f"event {bad} {problem}", bad)
-                return False
-            prev = leaf_hash(row[4])
-            self._mentions.want(seq, names_in(row[2], row[4]))
-            if b"".join(frontier.append(prev)) != row[6]:
-                self.fail(f"event {seq} does not have the hash that was stored with it", seq)
-                return False
-            if frontier.size in stops and not self._check_stop(notes, witness):
-                return False
-        self._prev = prev
-        return True
+        newest = rows.execute("SELECT max(seq) FROM event").fetchone()[0]
+        with two_scans(self._place, rows, newest, stops, self._mentions) as parts:
+            return all(self._follow(steps, notes, witness) for steps in parts)
+
+    def _follow(
+        self, steps: Iterable[Step], notes: dict[int, str], witness: Checkpoint | None
+    ) -> bool:
+        """Puts the subtrees of a walk where they belong; returns whether all is well so far."""
+        before = self.frontier
+        for step in steps:
+            if isinstance(step, Stop):
+                self.frontier = Frontier(step.size, [*before.hashes, *step.local])
+                if not self._check_stop(notes, witness):
+                    return False
+            elif isinstance(step, Full):
+                above = before.append_subtree(step.level, step.node)
+                if b"".join(above) != step.above:
+                    seq = step.size - 1
+                    self.fail(f"event {seq} does not have the hash that was stored with it", seq)
+                    break
+            else:
+                size = before.size + step.local.size
+                self.frontier = Frontier(size, [*before.hashes, *step.local.hashes])
+                self._prev = step.prev
+                if step.failure is not None:
+                    raise step.failure
+                if step.problem is not None:
+                    self.fail(*step.problem)
+                return step.problem is None
+        self.frontier = before
+        return False
 
     def _check_stop(self, notes: dict[int, str], witness: Checkpoint | None) -> bool:
         size = self.frontier.size
@@ -257,50 +264,6 @@ class _Scan:
         elif (head[1], head[2]) != (self.frontier.serialize(), self._prev):
             self.fail("the head does not fit the events", None)
         self._check_note(head[3], size)
-
-
-_BROKEN_LINK: Final = "is not the event that the next one follows"
-_WRONG_LINK: Final = "does not follow the event before it"
-
-
-def _event_problem(row: tuple[Any, ...], seq: int, prev: bytes | None) -> str | None:
-    """Returns what is wrong with an event by itself and with its place, or ``None``."""
-    found, time_us, kind, execution_id, header, payload, _ = row
-    if found != seq:
-        return "is missing" if found > seq else "has a number that no event has"
-    digest = None if payload is None else hashlib.sha256(payload).digest()
-    if not header.endswith(header_tail(seq, time_us, kind, prev, digest)):
-        return _tail_problem(header, time_us, kind, prev, seq)
-    if execution_id is None:
-        is_indexed_right = (
-            _EXECUTION_KEY not in header or parse_body(header).get("execution_id") is None
-        )
-    else:
-        is_indexed_right = b'"execution_id":' + _json_text(execution_id) in header or (
-            index_key(str(parse_body(header).get("execution_id"))) == execution_id
-        )
-    return None if is_indexed_right else "is filed under another execution"
-
-
-def _tail_problem(
-    header: bytes, time_us: int, kind: str, prev: bytes | None, seq: int
-) -> str | None:
-    try:
-        stored = json.loads(header.decode("utf-8", "surrogatepass"))
-        if stored["seq"] != seq:
-            return "is in the place of another"
-        if stored["prev"] != (None if prev is None else prev.hex()):
-            return _BROKEN_LINK if seq else "does not begin the log"
-        if (stored["time_us"], stored["type"]) != (time_us, kind):
-            return "is filed under another type or time"
-    except (ValueError, KeyError, TypeError):
-        return "does not have a header"
-    return "has another payload than its header commits to"
-
-
-def _json_text(value: str) -> bytes:
-    # What json.dumps() does with a string, without building an encoder for each event.
-    return encode_basestring(value).encode("utf-8", "surrogatepass")
 
 
 def _witness_of(path: Path | None, verifier: Verifier, scan: _Scan) -> Checkpoint | None:

@@ -109,6 +109,14 @@ class MentionCheck:
                 numbers = self._wanted[name] = array("q")
             numbers.append(seq)
 
+    def wanted(self) -> Iterable[tuple[int, array[int]]]:
+        """Returns what was added, for another process."""
+        return self._wanted.items()
+
+    def add(self, name: int, numbers: array[int]) -> None:
+        """Adds what another process found for later events."""
+        self._wanted.setdefault(name, array("q")).extend(numbers)
+
     def is_equal(self, rows: Iterable[tuple[int, int]]) -> bool:
         """Returns whether the index holds what was wanted, and nothing else.
 

@@ -84,6 +84,22 @@ class Frontier:
         self.size += 1
         return completed
 
+    def append_subtree(self, level: int, node: bytes) -> list[bytes]:
+        """Adds a complete subtree of ``2**level`` leaves; the size must be a multiple of that.
+
+        Returns:
+            The nodes above it that it completes, upwards.
+        """
+        completed: list[bytes] = []
+        size = self.size >> level
+        while size & 1:
+            node = node_hash(self.hashes.pop(), node)
+            completed.append(node)
+            size >>= 1
+        self.hashes.append(node)
+        self.size += 1 << level
+        return completed
+
     def root(self) -> bytes:
         """Returns the root hash of the tree (section 2.1.1)."""
         return _fold(self.hashes)
