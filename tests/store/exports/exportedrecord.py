@@ -36,13 +36,30 @@ def connection(name, decision, host):
 
 
 PATIENTS = {
-    "dataset": "patients", "path": "/data/patients.csv", "columns": ["age", "bmi"],
-    "fingerprint": "12" * 32, "level": "restricted", "attested_by": "sidecar",
-}  # fmt: skip
+    "dataset": "patients",
+    "path": "/data/patients.csv",
+    "columns": [{"column": "age", "level": "internal"}, {"column": "bmi"}],
+    "sha256": "12" * 32,
+    "level": "restricted",
+    "attested_by": "sidecar",
+}
+FRAME = {
+    "name": "df",
+    "kind": "pandas",
+    "columns": [
+        {"column": "risk", "from": ["age of patients", "note of notes.csv", "x of older"]},
+        {"column": "row", "from": []},
+    ],
+}
 
 
 def everything():
-    intent, result = cell("one", reads=[PATIENTS, {"path": "/w/notes.csv"}])
+    intent, result = cell(
+        "one",
+        reads=[PATIENTS, {"path": "/w/notes.csv"}],
+        frames=[FRAME],
+        displayed=[{"kind": "stream", "forms": [{"type": "text/plain", "sha256": "56" * 32}]}],
+    )
     hostile = cell(HOSTILE, user=HOSTILE, notebook=HOSTILE, reads=[{"path": HOSTILE}],
                    status="error", outputs={"shown": 0, "masked": 0, "blocked": 2})  # fmt: skip
     return [
@@ -58,7 +75,17 @@ def everything():
         Record("file.leaving", {"user": "ann", "path": f"out/{HOSTILE}", "decision": "block"}),
         Record("drill.started", {"user": HOSTILE, "cases": 3}),
         # Fields of another type than a reader of this version expects.
-        Record("cell.result", {"execution_id": 5, "reads": "no list", "outputs": [], "labels": 1}),
+        Record(
+            "cell.result",
+            {
+                "execution_id": 5,
+                "reads": "no list",
+                "outputs": [],
+                "labels": 1,
+                "frames": [3, {"columns": [{"from": [4]}]}],
+                "parents": [None],
+            },
+        ),
         Record("egress.denied", {"host": 7, "port": "x"}),
         cell("never-ended")[0],
     ]

@@ -48,7 +48,7 @@ def test_prov_json_names_everything_that_it_relates(exports):
 
 
 def test_prov_json_joins_cells_by_what_they_used_of_each_other(exports):
-    exports.append(cell("three", parents=["one"]))
+    exports.append(cell("three", parents=[{"parent": "one", "names": ["df"]}]))
     said = json.loads(exports.written("prov-json"))
     (relation,) = said["wasInformedBy"].values()
     informant = said["activity"][relation["prov:informant"]]
@@ -56,10 +56,10 @@ def test_prov_json_joins_cells_by_what_they_used_of_each_other(exports):
 
 
 def test_a_dataset_is_one_entity_however_often_it_is_read(exports):
-    read = {"dataset": "claims", "fingerprint": "a" * 64}
+    read = {"dataset": "claims", "sha256": "a" * 64}
     for i in range(5):
         exports.append(cell(f"again-{i}", reads=[read]))
-    changed = {"dataset": "claims", "fingerprint": "b" * 64}
+    changed = {"dataset": "claims", "sha256": "b" * 64}
     exports.append(cell("changed", reads=[changed]))
     entities = json.loads(exports.written("prov-json"))["entity"].values()
     assert sum(entity["prov:label"] == "claims" for entity in entities) == 2

@@ -235,6 +235,18 @@ def test_openlineage_runs_begin_and_end(exports):
     assert patients["name"] == "patients"
     assert patients["facets"]["schema"]["fields"] == [{"name": "age"}, {"name": "bmi"}]
     assert (notes["namespace"], notes["name"]) == ("file", "/w/notes.csv")
+    table, shown = events[1]["outputs"]
+    risk = table["facets"]["columnLineage"]["fields"]
+    assert risk == {
+        "risk": {
+            "inputFields": [
+                {"namespace": patients["namespace"], "name": "patients", "field": "age"},
+                {"namespace": "file", "name": "/w/notes.csv", "field": "note"},
+                {"namespace": patients["namespace"], "name": "older", "field": "x"},
+            ]
+        }
+    }
+    assert shown["facets"]["cloister_output"]["forms"][0]["mimeType"] == "text/plain"
     assert events[3]["run"]["facets"]["errorMessage"]["programmingLanguage"] == "PYTHON"
     assert "\ud800" not in json.dumps(events, ensure_ascii=False)
     assert HOSTILE.encode("utf-8", "replace").decode() != events[2]["job"]["name"]

@@ -6,6 +6,7 @@ a field to be there or to be of the right type. Pure.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 MARK: Final = "\N{REPLACEMENT CHARACTER}"
@@ -71,38 +72,70 @@ def _list(body: dict[str, Any], name: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def columns(read: dict[str, Any]) -> list[str]:
+    """Returns the names of the columns that the record knows of a read."""
+    named = [text(item, "column") for item in objects(read, "columns")]
+    return [*texts(read, "columns"), *filter(None, named)]
+
+
 def fingerprint(read: dict[str, Any]) -> str | None:
     """Returns what tells one content of a file from another."""
-    return text(read, "fingerprint") or text(read, "sha256")
+    return text(read, "sha256")
 
 
 def parents(body: dict[str, Any]) -> list[str]:
     """Returns the executions whose values this one used."""
-    named = [text(item, "execution_id") for item in objects(body, "parents")]
-    return [*texts(body, "parents"), *filter(None, named)]
+    return list(filter(None, (text(item, "parent") for item in objects(body, "parents"))))
 
 
-def mime_types(body: dict[str, Any]) -> list[str]:
-    """Returns the types of what was shown, each once."""
-    found = [text(item, "mime_type") for item in objects(body, "displays")]
-    return list(dict.fromkeys(filter(None, found)))
+def displayed(body: dict[str, Any]) -> list[tuple[str, str]]:
+    """Returns mime type and digest of each form of each output that stands below the cell."""
+    forms = [form for item in objects(body, "displayed") for form in objects(item, "forms")]
+    return [(text(form, "type") or "", text(form, "sha256") or "") for form in forms]
 
 
 def output_digests(body: dict[str, Any]) -> list[str]:
     """Returns the digests of the outputs, in order."""
-    return texts(body, "output_digests")
+    found = [digest for _, digest in displayed(body) if digest]
+    return found or texts(body, "output_digests")
 
 
-def column_flows(body: dict[str, Any]) -> dict[str, list[tuple[dict[str, Any], str]]]:
-    """Returns for each output column what it came from: reads and their columns."""
-    flows: dict[str, list[tuple[dict[str, Any], str]]] = {}
-    for flow in objects(body, "column_lineage"):
-        output = text(flow, "output")
-        sources = [
-            (source, column)
-            for source in objects(flow, "inputs")
-            if (column := text(source, "column")) and read_name(source)
-        ]
-        if output and sources:
-            flows.setdefault(output, []).extend(sources)
-    return flows
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that a cell made.
+
+    Attributes:
+        name: Its variable.
+        columns: For each column where it came from: reads and their columns.
+    """
+
+    name: str
+    columns: dict[str, list[tuple[dict[str, Any], str]]]
+
+
+def tables(body: dict[str, Any]) -> list[Table]:
+    """Returns the tables of a cell with the lineage of their columns.
+
+    An origin is recorded as ``COLUMN of SOURCE``; its source is a dataset, or the name of a file
+    that the same or another cell has read.
+    """
+    reads: dict[str, dict[str, Any]] = {}
+    for read in objects(body, "reads"):
+        for name in filter(None, (text(read, "path"), text(read, "dataset"))):
+            reads[name.rpartition("/")[2]] = reads[name] = read
+    found = []
+    for frame in objects(body, "frames"):
+        flows: dict[str, list[tuple[dict[str, Any], str]]] = {}
+        for column in objects(frame, "columns"):
+            name = text(column, "column")
+            if name is not None:
+                flows[name] = [_origin(origin, reads) for origin in texts(column, "from")]
+        found.append(Table(text(frame, "name") or "unnamed", flows))
+    return found
+
+
+def _origin(origin: str, reads: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], str]:
+    column, separator, source = origin.rpartition(" of ")
+    if not separator:
+        column, source = origin, "unknown"
+    return reads.get(source) or {"dataset": source}, column

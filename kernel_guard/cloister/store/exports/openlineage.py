@@ -1,9 +1,10 @@
 """OpenLineage run events, one a line, as its HTTP API and its clients take them.
 
 A cell is a run of the job that its notebook is: ``START`` from its intent, ``COMPLETE``, ``FAIL``
-or ``ABORT`` from its result. What it read are inputs, what it showed is its output, with the facet
-``columnLineage`` where the record knows which column came from which. Events of a record that are
-no cells have no place in OpenLineage and are left out. Specification: openlineage.io/spec/2-0-2.
+or ``ABORT`` from its result. What it read are inputs. What it showed, and the tables that it made,
+are outputs, with the facet ``columnLineage`` where the record knows which column came from which.
+Events of a record that are no cells have no place in OpenLineage and are left out.
+Specification: openlineage.io/spec/2-0-2.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _SPEC: Final = "https://openlineage.io/spec/"
 _RUN_EVENT: Final = f"{_SPEC}2-0-2/OpenLineage.json#/$defs/RunEvent"
 _OUR_FACET: Final = f"{_SPEC}2-0-2/OpenLineage.json#/$defs/"
+_SCHEMA: Final = "facets/1-2-0/SchemaDatasetFacet.json#/$defs/SchemaDatasetFacet"
+_COLUMNS: Final = "facets/1-2-0/ColumnLineageDatasetFacet.json#/$defs/ColumnLineageDatasetFacet"
 _ENDS: Final = {"ok": "COMPLETE", "error": "FAIL"}
 _NAMES: Final = uuid.UUID("9c0e4c2e-7f0f-5b52-8a3c-2d9c0f6c1f0a")
 """Namespace of run ids: the same execution of the same log has the same one in every export."""
@@ -72,7 +75,9 @@ class _RunEvents:
             for read in facts.objects(cell.done, "reads")
             if facts.read_name(read) is not None
         ]
-        said["outputs"] = [self._output(cell)] if sum(facts.counts(cell.done).values()) else []
+        said["outputs"] = [self._table(cell, table) for table in facts.tables(cell.done)]
+        if sum(facts.counts(cell.done).values()):
+            said["outputs"].append(self._output(cell))
         if cell.status == "error":
             said["run"]["facets"]["errorMessage"] = self._facet(
                 "facets/1-0-1/ErrorMessageRunFacet.json#/$defs/ErrorMessageRunFacet",
@@ -133,12 +138,9 @@ class _RunEvents:
     def _input(self, read: dict[str, Any]) -> dict[str, Any]:
         namespace, name = self._dataset(read)
         found: dict[str, Any] = {}
-        columns = facts.texts(read, "columns")
+        columns = facts.columns(read)
         if columns:
-            found["schema"] = self._facet(
-                "facets/1-2-0/SchemaDatasetFacet.json#/$defs/SchemaDatasetFacet",
-                fields=[{"name": column} for column in columns],
-            )
+            found["schema"] = self._facet(_SCHEMA, fields=[{"name": column} for column in columns])
         version = facts.fingerprint(read)
         if version:
             found["version"] = self._facet(
@@ -153,20 +155,28 @@ class _RunEvents:
 
     def _output(self, cell: Cell) -> dict[str, Any]:
         shown: dict[str, Any] = dict(facts.counts(cell.done))
-        mime_types = facts.mime_types(cell.done)
-        if mime_types:
-            shown["mimeTypes"] = mime_types
-        found = {"cloister_output": self._own_facet("DatasetFacet", shown)}
-        flows = facts.column_flows(cell.done)
-        if flows:
-            found["columnLineage"] = self._facet(
-                "facets/1-2-0/ColumnLineageDatasetFacet.json#/$defs/ColumnLineageDatasetFacet",
-                fields={
-                    output: {"inputFields": [self._field(read, name) for read, name in sources]}
-                    for output, sources in flows.items()
-                },
-            )
-        name = f"{cell.notebook}/outputs of {facts.clean(cell.id)}"
+        forms = facts.displayed(cell.done)
+        if forms:
+            shown["forms"] = [{"mimeType": kind, "sha256": digest} for kind, digest in forms]
+        return {
+            "namespace": self._namespace,
+            "name": f"{cell.notebook}/outputs of {facts.clean(cell.id)}",
+            "facets": {"cloister_output": self._own_facet("DatasetFacet", shown)},
+        }
+
+    def _table(self, cell: Cell, table: facts.Table) -> dict[str, Any]:
+        """Returns a table that stays in the kernel, as a dataset with its columns' lineage."""
+        fields = {
+            column: {"inputFields": [self._field(read, name) for read, name in origins]}
+            for column, origins in table.columns.items()
+            if origins
+        }
+        found = {
+            "schema": self._facet(_SCHEMA, fields=[{"name": column} for column in table.columns])
+        }
+        if fields:
+            found["columnLineage"] = self._facet(_COLUMNS, fields=fields)
+        name = f"{cell.notebook}/table {table.name}"
         return {"namespace": self._namespace, "name": name, "facets": found}
 
     def _field(self, read: dict[str, Any], column: str) -> dict[str, Any]:
