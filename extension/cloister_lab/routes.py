@@ -19,6 +19,7 @@ from cloister_lab.handlers import (
     StatusHandler,
     VerifyHandler,
 )
+from cloister_lab.live.watching import watch_record
 from cloister_lab.terminals import close_terminals
 from cloister_lab.witnesses import keep_witnesses
 from cloister_lab.workspace import Workspace
@@ -49,6 +50,7 @@ def load_extension(serverapp: ServerApp) -> None:
         serverapp.log.warning("Cloister: the server's own %s stays in force", HEADER)
     guard_files(serverapp, home, os.environ)
     keep_witnesses(home)
+    watch_record(serverapp, home, workspace.last_check)
     rules = workspace.server_rules()
     if not rules.terminals:
         close_terminals(serverapp)

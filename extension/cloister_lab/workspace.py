@@ -101,6 +101,10 @@ class Workspace:
         check_private(self._home)
         return self._checker.check(is_forced=is_forced)
 
+    def last_check(self) -> tuple[Check | None, bool]:
+        """Returns the last verification, and whether the record is still what was verified."""
+        return self._checker.last()
+
     def _check_home(self, problems: list[CloisterError]) -> bool:
         try:
             check_private(self._home)

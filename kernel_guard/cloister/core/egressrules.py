@@ -79,6 +79,7 @@ class EgressRule:
         inspect: Whether TLS is opened and bodies are scanned; else the tunnel stays closed.
         found: What happens to a request in which sensitive values were found.
         quota: What one user may send, or ``None`` for no limit.
+        traceparent: Whether requests carry the trace of their execution.
     """
 
     id: str
@@ -92,6 +93,7 @@ class EgressRule:
     inspect: bool = True
     found: Found = Found.BLOCK
     quota: Quota | None = None
+    traceparent: bool = False
 
     def matches(self, host: str, port: int) -> bool:
         """Returns whether this rule covers ``host`` (any case, no trailing dot needed)."""
@@ -175,6 +177,7 @@ def _rule(rule_id: str, entry: Mapping[str, Any]) -> EgressRule:
         quota=None
         if quota is None
         else Quota(quota.get("requests"), quota.get("bytes"), Window(quota.get("per", "day"))),
+        traceparent=entry.get("traceparent", False),
     )
 
 

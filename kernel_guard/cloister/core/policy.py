@@ -36,6 +36,7 @@ from cloister.core.recognizers import (
 from cloister.core.recordrules import RecordRules, record_from_dict
 from cloister.core.resources import ResourceLimits, resources_from_dict
 from cloister.core.serverrules import CLOSED, ServerRules, server_rules_from_dict
+from cloister.core.telemetry import TelemetryRules, telemetry_from_dict
 from cloister.core.volume import VolumeLimit, volume_limits_from_list
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class Policy:
     record: RecordRules = field(default_factory=RecordRules)
     server: ServerRules = CLOSED
     resources: ResourceLimits = field(default_factory=ResourceLimits)
+    telemetry: TelemetryRules = field(default_factory=TelemetryRules)
     raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def level_of(self, entity_type: str) -> Level:
@@ -259,5 +261,6 @@ def policy_from_dict(data: dict[str, Any], digest: str) -> Policy:
         record=record_from_dict(data.get("record", {})),
         server=server_rules_from_dict(data.get("server", {})),
         resources=resources_from_dict(data.get("resources", {})),
+        telemetry=telemetry_from_dict(data.get("telemetry", {})),
         raw=data,
     )

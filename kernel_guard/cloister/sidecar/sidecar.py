@@ -34,6 +34,7 @@ from cloister.sidecar.proxy.wayout import WayOut
 from cloister.sidecar.reads import Reads
 from cloister.sidecar.recorder import KernelFacts, Recorder
 from cloister.sidecar.resourcewatch import ResourceWatch
+from cloister.sidecar.runningtraces import RunningTraces
 from cloister.sidecar.scan import Scanner
 from cloister.sidecar.textguard import Tally, TextGuard
 from cloister.sidecar.volume import Volume
@@ -93,8 +94,9 @@ class Sidecar:
         self._guard = TextGuard(self._policy.last_valid, tokenizer, index, cleared)
         self._checker = Checker(self._guard)  # before there is any thread
         facts = KernelFacts(spec.kernel_id, spec.user, spec.notebook, Path(spec.launch_dir).name)
+        traces = RunningTraces(LineageWriter(home, keyring).append)
         self._recorder = Recorder(
-            LineageWriter(home, keyring).append,
+            traces.append,
             facts,
             lambda: self._policy.last_valid.digest,
             lambda text: self._guard.mask(text, Tally()),
@@ -152,6 +154,7 @@ class Sidecar:
             level=self._reads.high_water.level,
             raise_level=self._reads.high_water.raise_to,
             spend=bounds.send,
+            trace=traces.of,
             filters=ProviderService(
                 self._policy.check,
                 self._guard,

@@ -70,9 +70,9 @@ def everything():
         connection(None, "deny", "10.0.0.1"),
         *hostile,
         *cell("two", user="bob", notebook="b.ipynb", status="aborted"),
-        Record("policy.applied", {"user": "ann", "digest": "34" * 32}),
+        Record("policy.applied", {"user": "ann", "policy": "team", "policy_digest": "34" * 32}),
         Record("catalog.owned", {"user": "ann", "dataset": HOSTILE}),
-        Record("file.leaving", {"user": "ann", "path": f"out/{HOSTILE}", "decision": "block"}),
+        Record("file.leaving", {"user": "ann", "file": f"out/{HOSTILE}", "outcome": "block"}),
         Record("drill.started", {"user": HOSTILE, "cases": 3}),
         # Fields of another type than a reader of this version expects.
         Record(

@@ -76,6 +76,7 @@ class Kernel:
             is recorded again for each.
         spend: Counts bytes that are about to leave for the volume of the day; returns why they
             may not.
+        trace: Returns the ``traceparent`` of what runs now.
     """
 
     user: str
@@ -83,6 +84,7 @@ class Kernel:
     purposes: frozenset[str] = frozenset()
     scope: Callable[[], object] = lambda: None
     spend: Callable[[int], Reason | None] = lambda _size: None
+    trace: Callable[[], str | None] = lambda: None
 
 
 class Decider:
@@ -367,6 +369,7 @@ class Decider:
             rewrites=is_provider,
             upload_bytes=limits.upload_bytes,
             ca_file=limits.ca_file,
+            traceparent=self._kernel.trace() if rule.traceparent else None,
         )
 
     def _begin(self, ask: Ask, rule: EgressRule, *, would_block: bool) -> Use:

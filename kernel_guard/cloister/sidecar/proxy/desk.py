@@ -61,6 +61,7 @@ class Grant:
         rewrites: Whether the response passes a filter.
         upload_bytes: The most bytes of a body that is submitted.
         ca_file: More certificates that upstreams may be verified with, or ``None``.
+        traceparent: The trace that the request belongs to, where the rule lets it be told.
     """
 
     rule: str
@@ -69,6 +70,7 @@ class Grant:
     rewrites: bool = False
     upload_bytes: int = 33_554_432
     ca_file: str | None = None
+    traceparent: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields for the link."""

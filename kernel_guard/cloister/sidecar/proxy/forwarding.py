@@ -41,6 +41,9 @@ _IDENTIFIES: Final = re.compile(
 )
 """What a header's name holds that says who calls, or proves it."""
 
+_TRACE: Final = frozenset({b"traceparent", b"tracestate"})
+"""Headers of W3C Trace Context."""
+
 _FRAMING: Final = frozenset({b"content-length", b"host"})
 """Names that ``Connection`` may not take away: they decide where a message ends and goes."""
 
@@ -115,6 +118,7 @@ def rewrite_request(
     replaced: bool = False,
     identity: bool = False,
     anonymous: bool = False,
+    traceparent: str | None = None,
 ) -> h11.Request:
     """Builds the request that the upstream gets.
 
@@ -127,8 +131,10 @@ def rewrite_request(
         replaced: Whether ``body`` is another one than the kernel sent, without encoding.
         identity: Whether the answer must come without encoding.
         anonymous: Whether the caller's credentials are left out: they are for somebody else.
+        traceparent: The trace that the destination may know of; what the kernel says about traces
+            stays here in any case, because ids that come back elsewhere join people's traces.
     """
-    dropped = {b"host", b"expect"}
+    dropped = {b"host", b"expect", *_TRACE}
     if body is not None:
         dropped.add(b"content-length")
     if replaced:
@@ -147,6 +153,8 @@ def rewrite_request(
         kept.append((b"Content-Length", str(len(body)).encode()))
     if identity:
         kept.append((b"Accept-Encoding", b"identity"))
+    if traceparent is not None:
+        kept.append((b"Traceparent", traceparent.encode("ascii")))
     return h11.Request(
         method=request.method,
         target=target.encode("ascii"),

@@ -255,6 +255,8 @@ class Session:
             replaced=leaving.body is not None,
             identity=grant.rewrites,
             anonymous=onward is not None,
+            # Where it is sent on, another rule allows it, which may not let the trace be told.
+            traceparent=grant.traceparent if onward is None else None,
         )
         trip = _Trip(
             outgoing,

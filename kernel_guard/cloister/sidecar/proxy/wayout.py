@@ -43,6 +43,7 @@ class WayOut:
         spend: Counts bytes that are about to leave; returns why they may not.
         purposes: What the kernel is for.
         filters: Makes the filters for calls to providers; these are refused without.
+        trace: Returns the ``traceparent`` of an execution.
     """
 
     def __init__(
@@ -60,13 +61,16 @@ class WayOut:
         spend: Callable[[int], Reason | None] = lambda _size: None,
         purposes: frozenset[str] = frozenset(),
         filters: FilterFactory | None = None,
+        trace: Callable[[str | None], str | None] = lambda _execution: None,
     ) -> None:
         authority = Authority.from_secret(keyring.authority_secret, dt.datetime.now(dt.UTC))
         certificate = authority.certificate_pem
         (directory / BUNDLE_NAME).write_text(bundle(certificate), "utf-8")
         self._recorder = recorder
         self._raise_level = raise_level
-        kernel = Kernel(user, level, purposes, recorder.active_id, spend)
+        kernel = Kernel(
+            user, level, purposes, recorder.active_id, spend, lambda: trace(recorder.active_id())
+        )
         decider = Decider(
             policy,
             self._record,

@@ -121,8 +121,8 @@ def tables(body: dict[str, Any]) -> list[Table]:
     """
     reads: dict[str, dict[str, Any]] = {}
     for read in objects(body, "reads"):
-        for name in filter(None, (text(read, "path"), text(read, "dataset"))):
-            reads[name.rpartition("/")[2]] = reads[name] = read
+        for known in filter(None, (text(read, "path"), text(read, "dataset"))):
+            reads[known.rpartition("/")[2]] = reads[known] = read
     found = []
     for frame in objects(body, "frames"):
         flows: dict[str, list[tuple[dict[str, Any], str]]] = {}

@@ -104,13 +104,11 @@ class _Mapping:
         actor = self._actor(facts.text(body, "user"))
         if event.type.startswith("lineage."):
             return self._datastore(event, actor, "lineage log")
-        if event.type.startswith("file.") and (
-            facts.text(body, "path") or facts.text(body, "name")
-        ):
+        if event.type == "file.leaving" and facts.text(body, "file"):
             return self._file(event, actor)
         if event.type.startswith(_CHANGED):
             kind, _, verb = event.type.partition(".")
-            names = (facts.text(body, key) for key in ("dataset", "name", "digest"))
+            names = (facts.text(body, key) for key in ("dataset", "policy", "name"))
             name = next(filter(None, names), kind)
             said = self._base(event, _ENTITY, 3)
             entity = {"name": name, "type_id": _OTHER, "type": _TYPES.get(kind, kind)}
@@ -163,8 +161,8 @@ class _Mapping:
 
     def _file(self, event: Event, actor: dict[str, Any]) -> dict[str, Any]:
         body = event.body
-        path = facts.text(body, "path") or facts.text(body, "name") or ""
-        said = self._base(event, _HOSTING, 2, is_refused=body.get("decision") in {"block", "deny"})
+        path = facts.text(body, "file") or ""
+        said = self._base(event, _HOSTING, 2, is_refused=body.get("outcome") == "block")
         file = {"name": path.rpartition("/")[2] or path, "path": path, "type_id": 1}
         return said | {"actor": actor, "file": file, "src_endpoint": self._endpoint(event)}
 
