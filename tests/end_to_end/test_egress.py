@@ -7,19 +7,29 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from cloister.core.traces import traceparent
 from cloister.sidecar.proxy.authority import Authority, HostContexts
 from cloister.store.home import Home, ensure_home
 from cloister.store.lineage_reader import LineageReader
 
 
+class Heard(list):
+    """Paths that were asked for; and of each the trace."""
+
+    def __init__(self):
+        self.traces = []
+
+
 @pytest.fixture
 def listener():
     """A server on loopback that notes who asks."""
-    heard = []
+    heard = Heard()
+    traces = heard.traces
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             heard.append(self.path)
+            traces.append(self.headers.get("traceparent"))
             self.send_response(200)
             self.send_header("Content-Length", "5")
             self.end_headers()
@@ -65,6 +75,23 @@ def test_curl_gets_the_reason_and_nothing_else(module_kernel, listener):
     assert "CLO-EGRESS-001" in result.text
     assert result.text.splitlines()[-1] == "7"
     assert heard == []
+
+
+def test_a_named_host_gets_the_trace_that_the_record_has(start_kernel, home, listener):
+    port, heard = listener
+    ensure_home(Home(home))
+    (home / "policy.yaml").write_text(
+        "version: 1\negress: {allow: [{host: 127.0.0.1, "
+        f"ports: [{port}], traceparent: true}}]}}\n"
+    )
+    kernel = start_kernel()
+    code = f"import requests; requests.get('http://127.0.0.1:{port}/a').text"
+    assert [kernel.run(code).text for _ in range(2)] == ["'hello'", "'hello'"]
+    with LineageReader(Home(home)) as reader:
+        intents = [e.body for e in reader.entries(limit=10_000) if e.type == "cell.intent"]
+    expected = [traceparent(body) for body in intents if not body["silent"]][-2:]
+    assert heard.traces == expected
+    assert len({trace.split("-")[1] for trace in expected}) == 2
 
 
 def test_an_allowed_host_answers_and_both_are_recorded(start_kernel, home, listener):

@@ -112,13 +112,19 @@ class Rig:
         self.inbound: list = []
         self.level = Level.PUBLIC
         self.spend = lambda _size: None
+        self.trace: str | None = None
         self.allow()
         (directory / "store").mkdir(mode=0o700)
         self.decider = Decider(
             lambda: self.policy,
             self.events.append,
             TextGuard(self.policy, Tokenizer(b"t" * 32, b"r" * 32), None),
-            Kernel("ada", lambda: self.level, spend=lambda size: self.spend(size)),
+            Kernel(
+                "ada",
+                lambda: self.level,
+                spend=lambda size: self.spend(size),
+                trace=lambda: self.trace,
+            ),
             quotas=QuotaBook(Home(directory)),
             on_inbound=lambda level, found: self.inbound.append((level, dict(found))),
         )
@@ -225,6 +231,48 @@ def test_connections_are_kept_on_both_sides(rig: Rig, site) -> None:
     for _ in range(3):
         assert rig.send(site.url, b"x").status_code == 200
     assert len(ports) == 1
+
+
+# Traces ---------------------------------------------------------------------------------------
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+OWN = "00-11111111111111111111111111111111-2222222222222222-01"
+
+
+def heard_of_traces(site) -> list[dict[str, str]]:
+    names = ("traceparent", "tracestate")
+    return [
+        {name.lower(): value for name, value in headers.items() if name.lower() in names}
+        for _, _, headers, _ in site.seen
+    ]
+
+
+def test_the_trace_goes_to_hosts_that_a_rule_names_and_to_no_other(rig: Rig, site) -> None:
+    rig.trace = TRACE
+    assert rig.send(site.url, b"x").status_code == 200
+    rig.allow({**rig.here, "traceparent": True})
+    assert rig.send(site.url, b"x").status_code == 200
+    rig.allow(rig.here)
+    assert rig.send(site.url, b"x").status_code == 200
+    assert heard_of_traces(site) == [{}, {"traceparent": TRACE}, {}]
+
+
+def test_what_a_kernel_says_about_traces_stays_here(rig: Rig, site) -> None:
+    own = {"Traceparent": OWN, "tracestate": "a=b"}
+    rig.send(site.url, b"x", headers=own)  # nothing runs, so there is no trace
+    rig.allow({**rig.here, "traceparent": True})
+    rig.send(site.url, b"x", headers=own)
+    rig.trace = TRACE
+    rig.send(site.url, b"x", headers=own)
+    assert heard_of_traces(site) == [{}, {}, {"traceparent": TRACE}]
+
+
+def test_a_kept_connection_carries_the_trace_of_each_execution(rig: Rig, site) -> None:
+    rig.allow({**rig.here, "traceparent": True})
+    for trace in (TRACE, OWN):
+        rig.trace = trace
+        rig.send(site.url, b"x")
+    assert heard_of_traces(site) == [{"traceparent": TRACE}, {"traceparent": OWN}]
 
 
 def packed(data: bytes) -> bytes:
