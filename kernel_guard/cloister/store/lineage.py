@@ -189,6 +189,8 @@ class LineageLog:
         """
         with self._mutex:
             try:
+                if self._is_open and not self._is_current():
+                    self._close()
                 self._ready()
             except self._store.failures as error:
                 self._close()
@@ -229,10 +231,7 @@ class LineageLog:
         return entries
 
     def _ready(self) -> None:
-        """Sees to a connection to the log that is the workspace's *now*."""
-        if self._is_open and not self._is_current():
-            # Writing on would reach a database that no reader will ever find.
-            self._close()
+        """Sees to a connection; that it still is the workspace's log, each write looks by itself."""
         if not self._is_open:
             self._open()
         if not self._is_witnessed:
@@ -298,6 +297,7 @@ class LineageLog:
         store = self._store
         store.begin()
         if not self._is_current():
+            # Writing on would reach a database that no reader will ever find.
             raise _Moved
         self._adopt_head()
         growth = _Growth(self._frontier, self._last_leaf, self._box)
