@@ -231,7 +231,7 @@ class LineageLog:
         return entries
 
     def _ready(self) -> None:
-        """Sees to a connection; that it still is the workspace's log, each write looks by itself."""
+        """Sees to a connection; each write looks by itself whether it is still the right log."""
         if not self._is_open:
             self._open()
         if not self._is_witnessed:
