@@ -148,11 +148,8 @@ class Traces:
             start_time=intent.time_us * _NANOS,
         )
         for connection in connections:
-            said = {
-                "decision": connection.body.get("decision"),
-                "rule": connection.body.get("rule"),
-            }
-            shown = {f"cloister.{k}": v for k, v in said.items() if isinstance(v, str)}
+            said = {key: facts.text(connection.body, key) for key in ("decision", "rule")}
+            shown = {f"cloister.{key}": value for key, value in said.items() if value}
             span.add_event(connection.type, shown, timestamp=connection.time_us * _NANOS)
         is_ok = result.body.get("status") == "ok"
         span.set_status(Status(StatusCode.OK if is_ok else StatusCode.ERROR))
@@ -172,7 +169,12 @@ def _attributes(intent: Entry, result: Entry) -> dict[str, Any]:
         "cloister.attested_by": facts.text(body, "attested_by"),
     }
     said |= {f"cloister.outputs.{name}": count for name, count in facts.counts(body).items()}
-    return {key: value for key, value in said.items() if value is not None}
+    return {key: value for key, value in said.items() if value is not None and _fits(value)}
+
+
+def _fits(value: object) -> bool:
+    """Returns whether OTLP has a place for a value: a kernel chooses what it calls its prompts."""
+    return not isinstance(value, int) or value.bit_length() < 64
 
 
 class _RecordedIds:
