@@ -79,6 +79,16 @@ def test_lines_go_to_standard_output(home, capfdbinary):
     assert all(b"executionId cs2=exec-00001" in line for line in lines)
 
 
+@pytest.mark.parametrize("kind", ["cef", "ocsf", "openlineage", "parquet", "prov-json"])
+@pytest.mark.parametrize("header", ["x'ff'", "'no bytes'", "CAST('[[' AS BLOB)"])
+def test_a_record_that_was_damaged_is_not_exported(home, kind, header, capsys):
+    with sqlite3.connect(home.lineage_path) as database:
+        database.execute(f"UPDATE event SET header = {header} WHERE seq = 2")
+    assert run(["lineage", "export", "--format", kind, "-o", "out"]) == 1
+    assert "CLO-STORE-002" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

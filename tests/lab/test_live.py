@@ -224,6 +224,7 @@ def test_a_collector_gets_one_span_for_each_execution(watched, collector):
     resource = {a.key: a.value.string_value for a in request.resource_spans[0].resource.attributes}
     assert resource["service.name"] == "cloister"
     assert resource["service.instance.id"] == open_keyring(watched.home).key_name
+    assert str(2**70) not in watched.log_path.read_text()  # as a failure to encode it would be
     data = b"".join(body for _, body, _ in collector.received)
     for telling in (USER, NOTEBOOK, HOST, "a-telling-path"):
         assert telling.encode() not in data

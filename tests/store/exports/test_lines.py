@@ -6,7 +6,9 @@ import re
 
 import pytest
 from cloister.store.checkpoint import Verifier
+from cloister.store.exports import cef
 from cloister.store.exports.jsonl import verify_jsonl
+from cloister.store.exports.view import Event
 from exportedrecord import HOSTILE, cell, everything
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
@@ -60,6 +62,8 @@ def _changed(line):
         (lambda lines: [*lines, lines[-2]], "something follows"),
         (lambda lines: [lines[0].replace(b'"size"', b'"sizes"'), *lines[1:3], b"[]"], "none of"),
         (lambda lines: [re.sub(rb"\\n\d+\\n", rb"\\n3\\n", lines[0]), *lines[1:]], "not signed"),
+        (lambda lines: [lines[0], re.sub(rb'"time":"2', b'"time":"1', lines[1]), *lines[2:]],
+         "is not in the log"),
         (lambda lines: [lines[0], lines[1].replace(b'"leaf":"', b'"leaf":"0'), *lines[2:]],
          "is not in the log"),
     ],
@@ -107,6 +111,15 @@ def test_cef_lines_have_the_fields_that_were_meant(exports):
     assert lines[0].startswith("<109>1 ")  # notice
     result = _fields(lines[2])[1]
     assert (result["cn2Label"], result["cn2"]) == ("masked", "1")
+
+
+def test_what_stands_in_the_header_of_cef_is_escaped(monkeypatch):
+    event = Event(1, 0, "a|b\\c\n<86>1", b'{"body":{}}')
+    said = cef.line(event, "log name\n", "1|2")
+    header, _ = _fields(said)
+    assert header[3] == "a|b\\\\c\ufffd<86>1"
+    assert said.startswith("<109>1 1970-01-01T00:00:00.000000Z log-name- cloister - ")
+    assert len(said.splitlines()) == 1
 
 
 # --- OCSF -----------------------------------------------------------------------------------------

@@ -64,11 +64,13 @@ def line(event: Event, origin: str, version: str) -> str:
         )
     )
     fields = " ".join(f"{key}={_value(value)}" for key, value in _fields(event))
-    # Names of syslog are ASCII without spaces (RFC 5424 section 6).
-    host = "".join(c if "!" <= c <= "~" else "-" for c in origin)[:255] or "-"
-    return (
-        f"<{priority}>1 {event.time} {host} cloister - {event.type[:32]} - CEF:0|{header}|{fields}"
-    )
+    start = f"<{priority}>1 {event.time} {_name(origin, 255)} cloister - {_name(event.type, 32)} -"
+    return f"{start} CEF:0|{header}|{fields}"
+
+
+def _name(value: str, longest: int) -> str:
+    """Returns a name as syslog has them: ASCII without spaces (RFC 5424 section 6)."""
+    return "".join(c if "!" <= c <= "~" else "-" for c in value)[:longest] or "-"
 
 
 def _fields(event: Event) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ import json
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from cloister.store.checkpoint import verify_checkpoint
+from cloister.store.executions import iso_time
 from cloister.store.exports.sections import dumps
 from cloister.store.lineage_verify import VerifyReport
 from cloister.store.merkle import leaf_hash, verify_inclusion
@@ -112,7 +113,7 @@ def _verify_lines(
                 return events, seq, f"event {seq} stands behind a later one"
             if not _is_in(said, checkpoint):
                 return events, seq, f"event {seq} is not in the log that the checkpoint signs"
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError):
             return events, None, f"the line behind event {last} is none of this format"
         events, last = events + 1, seq
     if stated != events:
@@ -127,6 +128,7 @@ def _is_in(said: dict[str, Any], checkpoint: Checkpoint) -> bool:
     inside = json.loads(header.decode("utf-8", "surrogatepass"))
     return (
         (inside["seq"], inside["type"]) == (said["seq"], said["type"])
+        and iso_time(inside["time_us"]) == said["time"]
         and leaf.hex() == said["leaf"]
         and verify_inclusion(leaf, said["seq"], checkpoint.size, path, checkpoint.root)
     )

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from cloister.store.database import damaged
 from cloister.store.entry import parse_body
 from cloister.store.executions import INTENT, iso_time
+from cloister.store.lineage_store import WHAT
 from cloister.store.merkle import leaf_hash
 
 if TYPE_CHECKING:
@@ -74,8 +76,15 @@ class Event:
 
     @cached_property
     def body(self) -> dict[str, Any]:
-        """The facts."""
-        return parse_body(self.header)
+        """The facts.
+
+        Raises:
+            StoreUnavailable: They are not stored in the way they were written.
+        """
+        try:
+            return parse_body(self.header)
+        except (ValueError, AttributeError, RecursionError):
+            raise damaged(WHAT, "an event cannot be read") from None
 
     @property
     def leaf(self) -> bytes:
@@ -84,8 +93,15 @@ class Event:
 
     @property
     def time(self) -> str:
-        """When it was recorded, ISO 8601 in UTC."""
-        return iso_time(self.time_us)
+        """When it was recorded, ISO 8601 in UTC.
+
+        Raises:
+            StoreUnavailable: That is no time.
+        """
+        try:
+            return iso_time(self.time_us)
+        except (ValueError, OverflowError, OSError, TypeError):
+            raise damaged(WHAT, "an event cannot be read") from None
 
     @property
     def execution_id(self) -> str | None:
