@@ -94,13 +94,19 @@ def verify_jsonl(stream: IO[bytes], verifier: Verifier) -> tuple[VerifyReport, C
     return VerifyReport(not problems, events, root, 1, first_bad, tuple(problems)), checkpoint
 
 
+_NOT_OURS: Final = (
+    ValueError, LookupError, TypeError, AttributeError, OverflowError, OSError, RecursionError,
+)  # fmt: skip
+"""What JSON, numbers, times and hex digits that nobody has checked raise when they are none."""
+
+
 def _verify_lines(
     lines: Iterable[bytes], checkpoint: Checkpoint
 ) -> tuple[int, int | None, str | None]:
     """Returns how many events hold, the first that does not, and what is wrong."""
     events, last = 0, -1
     stated: object = None
-    for line in lines:
+    for number, line in enumerate(lines, 2):
         if stated is not None:
             return events, None, "something follows its last line"
         try:
@@ -109,12 +115,14 @@ def _verify_lines(
                 stated = said["events"]
                 continue
             seq = said["seq"]
+            if type(seq) is not int:
+                return events, None, f"line {number} is none of this format"
             if seq <= last:
                 return events, seq, f"event {seq} stands behind a later one"
             if not _is_in(said, checkpoint):
                 return events, seq, f"event {seq} is not in the log that the checkpoint signs"
-        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError):
-            return events, None, f"the line behind event {last} is none of this format"
+        except _NOT_OURS:
+            return events, None, f"line {number} is none of this format"
         events, last = events + 1, seq
     if stated != events:
         return events, None, "it was cut off, or lines are missing"
@@ -122,13 +130,16 @@ def _verify_lines(
 
 
 def _is_in(said: dict[str, Any], checkpoint: Checkpoint) -> bool:
+    """Returns whether a line's event is in the log, and the line says of it what it is."""
     header = said["header"].encode("utf-8", "surrogatepass")
     leaf = leaf_hash(header)
     path = [bytes.fromhex(node) for node in said["path"]]
+    if not verify_inclusion(leaf, said["seq"], checkpoint.size, path, checkpoint.root):
+        return False
     inside = json.loads(header.decode("utf-8", "surrogatepass"))
-    return (
-        (inside["seq"], inside["type"]) == (said["seq"], said["type"])
-        and iso_time(inside["time_us"]) == said["time"]
-        and leaf.hex() == said["leaf"]
-        and verify_inclusion(leaf, said["seq"], checkpoint.size, path, checkpoint.root)
+    return (inside["seq"], inside["type"], iso_time(inside["time_us"]), leaf.hex()) == (
+        said["seq"],
+        said["type"],
+        said["time"],
+        said["leaf"],
     )
