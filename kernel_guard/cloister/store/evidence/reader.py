@@ -109,15 +109,6 @@ class EvidenceReader(LineageReader):
                 return
             parameters["after"] = rows[-1][0]
 
-    def between(self, since_us: int, until_us: int) -> list[int]:
-        """Returns the numbers of the events of a time: ``since_us`` included, ``until_us`` not.
-
-        Raises:
-            StoreUnavailable: The log cannot be read.
-        """
-        query = "SELECT seq FROM event WHERE time_us >= :since AND time_us < :until ORDER BY seq"
-        return [seq for (seq,) in self._rows(query, {"since": since_us, "until": until_us})]
-
     def time_of(self, seq: int) -> int | None:
         """Returns when an event was recorded, microseconds since 1970; ``None`` if there is none.
 
