@@ -15,13 +15,13 @@ from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.store.entry import header_tail, index_key, parse_body
-from cloister.store.mentions import MentionCheck, names_in
 from cloister.store.merkle import Frontier, leaf_hash
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from cloister.store.lineage_store import Rows
+    from cloister.store.mentions import MentionCheck
 
 _EXECUTION_KEY: Final = b'"execution_id":"'
 
@@ -115,7 +115,7 @@ def scan(
             yield End(tree, prev, problem)
             return
         prev = leaf_hash(row[4])
-        mentions.want(seq, names_in(row[2], row[4]))
+        mentions.take(seq, row[2], row[4])
         nodes = b"".join(tree.append(prev))
         is_full = tree.size == room
         if nodes != row[6] and not (is_full and row[6].startswith(nodes)):

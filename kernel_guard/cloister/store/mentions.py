@@ -101,9 +101,9 @@ class MentionCheck:
     def __init__(self) -> None:
         self._wanted: dict[int, array[int]] = {}
 
-    def want(self, seq: int, names: Iterable[int]) -> None:
+    def take(self, seq: int, kind: str, header: bytes) -> None:
         """Adds what an event says."""
-        for name in names:
+        for name in names_in(kind, header):
             numbers = self._wanted.get(name)
             if numbers is None:
                 numbers = self._wanted[name] = array("q")
