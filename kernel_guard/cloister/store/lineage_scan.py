@@ -20,8 +20,8 @@ from cloister.store.merkle import Frontier, leaf_hash
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from cloister.store.lineage_seen import Seen
     from cloister.store.lineage_store import Rows
-    from cloister.store.mentions import MentionCheck
 
 _EXECUTION_KEY: Final = b'"execution_id":"'
 
@@ -77,7 +77,7 @@ Step = Stop | Full | End
 
 
 def scan(
-    rows: Rows, first: int, last: int | None, stops: Collection[int], mentions: MentionCheck
+    rows: Rows, first: int, last: int | None, stops: Collection[int], seen: Seen
 ) -> Iterator[Step]:
     """Walks over events.
 
@@ -86,7 +86,7 @@ def scan(
         first: Number of the first event; the one before it is trusted to be checked by another.
         last: Number behind the last one, which must be there; ``None`` for all that there are.
         stops: Sizes of the log to stop at.
-        mentions: Collects what the events say for the index.
+        seen: Collects what later checks need of the events.
 
     Yields:
         Steps in the order of the events; an :class:`End` as the last.
@@ -115,7 +115,7 @@ def scan(
             yield End(tree, prev, problem)
             return
         prev = leaf_hash(row[4])
-        mentions.take(seq, row[2], row[4])
+        seen.take(seq, row[2], row[4])
         nodes = b"".join(tree.append(prev))
         is_full = tree.size == room
         if nodes != row[6] and not (is_full and row[6].startswith(nodes)):

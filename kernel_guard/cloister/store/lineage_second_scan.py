@@ -10,22 +10,20 @@ fails, the first one walks over both parts.
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import os
 import subprocess
 import sys
 import tempfile
-from array import array
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from cloister.store.home import Home
 from cloister.store.lineage_scan import End, Full, Step, Stop, scan
+from cloister.store.lineage_seen import Seen
 from cloister.store.lineage_stores import source_at
-from cloister.store.mentions import MentionCheck
 from cloister.store.merkle import Frontier
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ def two_scans(
     rows: Rows,
     newest: int | None,
     stops: Collection[int],
-    mentions: MentionCheck,
+    seen: Seen,
 ) -> Iterator[Iterator[Iterable[Step]]]:
     """Yields the walks over the parts of a log, in order; ends the second process.
 
@@ -57,22 +55,22 @@ def two_scans(
         rows: The log, as this process sees it.
         newest: Number of the last event.
         stops: Sizes of the log to stop at.
-        mentions: Collects what the events say for the index.
+        seen: Collects what later checks need of the events.
     """
     middle = 0
     if place is not None and newest is not None and newest >= WORTH_IT and _processors() > 1:
         middle = int(newest * _FIRST_PART) // _ALIGNED * _ALIGNED
     if not middle or newest is None or place is None:
-        yield iter([scan(rows, 0, None, stops, mentions)])
+        yield iter([scan(rows, 0, None, stops, seen)])
         return
     end = newest + 1
     with tempfile.TemporaryFile() as answers:
         process = _start(place, middle, end, stops, answers)
 
         def parts() -> Iterator[Iterable[Step]]:
-            yield scan(rows, 0, middle, stops, mentions)
-            found = None if process is None else _found(process, answers, mentions)
-            yield scan(rows, middle, end, stops, mentions) if found is None else found
+            yield scan(rows, 0, middle, stops, seen)
+            found = None if process is None else _found(process, answers, seen)
+            yield scan(rows, middle, end, stops, seen) if found is None else found
 
         try:
             yield parts()
@@ -114,9 +112,7 @@ def _start(
     return process
 
 
-def _found(
-    process: subprocess.Popen[bytes], answers: IO[bytes], mentions: MentionCheck
-) -> list[Step] | None:
+def _found(process: subprocess.Popen[bytes], answers: IO[bytes], seen: Seen) -> list[Step] | None:
     """Returns what the second process found, ``None`` if it did not get to its end."""
     if process.wait() != 0:
         _log.info("The process that verified a part failed; this one does it.")
@@ -125,8 +121,8 @@ def _found(
     steps: list[Step] = []
     for line in answers:
         said = json.loads(line)
-        if "name" in said:
-            mentions.add(said["name"], array("q", base64.b64decode(said["events"])))
+        if "seen" in said:
+            seen.add(said["seen"])
         else:
             steps.append(_step(said))
     return steps
@@ -169,17 +165,16 @@ def main(asked: IO[bytes], answers: IO[bytes]) -> int:
     """Walks over the part that is asked for and says what it found."""
     said = json.load(asked)
     place = Path(said["file"]) if said["home"] is None else Home(Path(said["home"]))
-    mentions = MentionCheck()
+    seen = Seen()
     with source_at(place).reading() as rows:
         if rows is None:
             return 1
-        for step in scan(rows, said["first"], said["last"], set(said["stops"]), mentions):
+        for step in scan(rows, said["first"], said["last"], set(said["stops"]), seen):
             if isinstance(step, End) and step.failure is not None:
                 return 1  # the first process meets it, too, and says what it is
             answers.write(json.dumps(_said(step)).encode() + b"\n")
-    for name, events in mentions.wanted():
-        encoded = base64.b64encode(events.tobytes()).decode()
-        answers.write(json.dumps({"name": name, "events": encoded}).encode() + b"\n")
+    for part in seen.parts():
+        answers.write(json.dumps({"seen": part}).encode() + b"\n")
     answers.flush()
     return 0
 

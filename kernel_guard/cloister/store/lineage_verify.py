@@ -17,8 +17,8 @@ from cloister.store.checkpoint import Checkpoint, CheckpointError, Verifier, ver
 from cloister.store.database import DAMAGED
 from cloister.store.lineage_scan import Full, Stop
 from cloister.store.lineage_second_scan import two_scans
+from cloister.store.lineage_seen import Seen
 from cloister.store.lineage_stores import source_at
-from cloister.store.mentions import MentionCheck
 from cloister.store.merkle import Frontier, leaf_hash, verify_inclusion
 from cloister.store.witness import read_witness
 
@@ -162,7 +162,7 @@ class _Scan:
         self._first_bad: int | None = None
         self._checkpoints = 0
         self._prev: bytes | None = None
-        self._mentions = MentionCheck()
+        self._seen = Seen()
 
     def fail(self, problem: str, seq: int | None) -> None:
         if self._first_bad is None:
@@ -186,14 +186,14 @@ class _Scan:
         if self._scan_events(rows, notes, witness):
             self._check_end(notes, head, witness)
             index = rows.stream("SELECT name, seq FROM mention ORDER BY name, seq")
-            if not self._mentions.is_equal(index):
+            if not self._seen.mentions.is_equal(index):
                 self.fail("the index of kernels, users and datasets does not fit the events", None)
 
     def _scan_events(self, rows: Rows, notes: dict[int, str], witness: Checkpoint | None) -> bool:
         """Reads all events; returns whether they fit each other and the checkpoints on the way."""
         stops = set(notes) | ({witness.size} if witness else set())
         newest = rows.execute("SELECT max(seq) FROM event").fetchone()[0]
-        with two_scans(self._place, rows, newest, stops, self._mentions) as parts:
+        with two_scans(self._place, rows, newest, stops, self._seen) as parts:
             return all(self._follow(steps, notes, witness) for steps in parts)
 
     def _follow(

@@ -1,0 +1,40 @@
+"""What a walk over events collects for the checks that need all of them.
+
+Two walks over two parts collect it apart; one is told to the other as JSON and added in the order of
+the events.
+"""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from typing import TYPE_CHECKING, Any
+
+from cloister.store.mentions import MentionCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Seen:
+    """Collects, and gives to the checks.
+
+    Attributes:
+        mentions: Compares the index of names with the events.
+    """
+
+    def __init__(self) -> None:
+        self.mentions = MentionCheck()
+
+    def take(self, seq: int, kind: str, header: bytes) -> None:
+        """Takes an event that is right by itself."""
+        self.mentions.take(seq, kind, header)
+
+    def parts(self) -> Iterator[dict[str, Any]]:
+        """Yields what was collected, as JSON objects."""
+        for name, numbers in self.mentions.wanted():
+            yield {"name": name, "events": base64.b64encode(numbers.tobytes()).decode()}
+
+    def add(self, part: dict[str, Any]) -> None:
+        """Adds what another walk has collected of later events."""
+        self.mentions.add(part["name"], array("q", base64.b64decode(part["events"])))
