@@ -1,7 +1,7 @@
 """What a walk over events collects for the checks that need all of them.
 
-Two walks over two parts collect it apart; one is told to the other as JSON and added in the order of
-the events.
+Two walks over two parts collect it apart; one is told to the other as JSON and added in the order
+of the events.
 """
 
 from __future__ import annotations
