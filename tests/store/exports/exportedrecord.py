@@ -47,7 +47,10 @@ FRAME = {
     "name": "df",
     "kind": "pandas",
     "columns": [
-        {"column": "risk", "from": ["age of patients", "note of notes.csv", "x of older"]},
+        {
+            "column": "risk",
+            "from": ["age of patients", "note of notes.csv", "x of older", "y of old.csv"],
+        },
         {"column": "row", "from": []},
     ],
 }
@@ -58,6 +61,7 @@ def everything():
         "one",
         reads=[PATIENTS, {"path": "/w/notes.csv"}],
         frames=[FRAME],
+        sources=[{"source": "/w/old.csv"}, {"source": "patients"}],
         displayed=[{"kind": "stream", "forms": [{"type": "text/plain", "sha256": "56" * 32}]}],
     )
     hostile = cell(HOSTILE, user=HOSTILE, notebook=HOSTILE, reads=[{"path": HOSTILE}],

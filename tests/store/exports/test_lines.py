@@ -258,6 +258,7 @@ def test_openlineage_runs_begin_and_end(exports):
                 {"namespace": patients["namespace"], "name": "patients", "field": "age"},
                 {"namespace": "file", "name": "/w/notes.csv", "field": "note"},
                 {"namespace": patients["namespace"], "name": "older", "field": "x"},
+                {"namespace": "file", "name": "/w/old.csv", "field": "y"},
             ]
         }
     }

@@ -117,19 +117,22 @@ def tables(body: dict[str, Any]) -> list[Table]:
     """Returns the tables of a cell with the lineage of their columns.
 
     An origin is recorded as ``COLUMN of SOURCE``; its source is a dataset, or the name of a file
-    that the same or another cell has read.
+    that this execution has read, or one before it (then it is among its ``sources``).
     """
     reads: dict[str, dict[str, Any]] = {}
+    for source in filter(None, (text(item, "source") for item in objects(body, "sources"))):
+        known = {"path" if "/" in source else "dataset": source}
+        reads[source.rpartition("/")[2]] = reads[source] = known
     for read in objects(body, "reads"):
-        for known in filter(None, (text(read, "path"), text(read, "dataset"))):
-            reads[known.rpartition("/")[2]] = reads[known] = read
+        for name in filter(None, (text(read, "path"), text(read, "dataset"))):
+            reads[name.rpartition("/")[2]] = reads[name] = read
     found = []
     for frame in objects(body, "frames"):
         flows: dict[str, list[tuple[dict[str, Any], str]]] = {}
         for column in objects(frame, "columns"):
-            name = text(column, "column")
-            if name is not None:
-                flows[name] = [_origin(origin, reads) for origin in texts(column, "from")]
+            label = text(column, "column")
+            if label is not None:
+                flows[label] = [_origin(origin, reads) for origin in texts(column, "from")]
         found.append(Table(text(frame, "name") or "unnamed", flows))
     return found
 
