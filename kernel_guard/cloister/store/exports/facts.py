@@ -55,6 +55,8 @@ def is_allowed(fact: dict[str, Any]) -> bool:
 
 def clean(value: str) -> str:
     """Replaces half surrogate pairs."""
+    if value.isascii():
+        return value
     return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
@@ -64,7 +66,10 @@ def one_line(value: str) -> str:
     Control characters, line and paragraph separators, and marks that turn the direction of writing
     become U+FFFD.
     """
-    return "".join(c if c.isprintable() else MARK for c in clean(value))
+    whole = clean(value)
+    if whole.isprintable():
+        return whole
+    return "".join(c if c.isprintable() else MARK for c in whole)
 
 
 def _list(body: dict[str, Any], name: str) -> list[Any]:
