@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 WORTH_IT: Final = 50_000
 """Events from which a second process saves more than its start costs."""
 
-_FIRST_PART: Final = 0.42  # the first process compares the index and checks signatures, too
+_FIRST_PART: Final = 0.45  # the first process compares the index and checks signatures, too
 _ALIGNED: Final = 1024
 
 
