@@ -160,7 +160,8 @@ def _rule(rule_id: str, entry: Mapping[str, Any]) -> EgressRule:
     methods = frozenset(m.upper() for m in entry.get("methods", ()))
     paths = tuple(entry.get("paths", ()))
     # What a rule says about requests can be kept only where the proxy sees requests.
-    inspect = entry.get("inspect", True) or bool(methods or paths)
+    traceparent = entry.get("traceparent", False)
+    inspect = entry.get("inspect", True) or bool(methods or paths or traceparent)
     default_level = Level.RESTRICTED if inspect else Level.INTERNAL
     level, quota = entry.get("level"), entry.get("quota")
     return EgressRule(
@@ -177,7 +178,7 @@ def _rule(rule_id: str, entry: Mapping[str, Any]) -> EgressRule:
         quota=None
         if quota is None
         else Quota(quota.get("requests"), quota.get("bytes"), Window(quota.get("per", "day"))),
-        traceparent=entry.get("traceparent", False),
+        traceparent=traceparent,
     )
 
 
