@@ -70,6 +70,11 @@ class Home:
         return self.root / "store.yaml"
 
     @property
+    def key_settings_path(self) -> Path:
+        """Says who holds the key above the workspace's keys (:mod:`cloister.store.keysettings`)."""
+        return self.root / "keys.yaml"
+
+    @property
     def sequencer_path(self) -> Path:
         """Socket of the process that appends for all writers, while there is one."""
         return self.root / "store" / "sequencer.sock"

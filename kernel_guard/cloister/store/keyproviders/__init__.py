@@ -1,0 +1,1 @@
+"""Who holds the key above all keys, behind one protocol: :mod:`.provider`."""
