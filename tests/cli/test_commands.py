@@ -258,7 +258,8 @@ def test_doctor_says_what_holds_and_what_does_not(call, home):
     assert list(by_id) == ["sandbox", "files", "network", "processes", "system-calls", "rights",
                            "names", "environment", "gpu", "resources", "home-private", "policy",
                            "record", "witness", "record-rollback", "record-forgery",
-                           "record-backdating", "kernelspec", "lab-extension", "terminals",
+                           "record-backdating", "keys", "retention", "kernelspec",
+                           "lab-extension", "terminals",
                            "other-kernels", "identity", "account"]  # fmt: skip
     assert all(set(g) == {"id", "holds", "why", "fix"} for g in report["guarantees"])
     for name in ("home-private", "policy", "record"):

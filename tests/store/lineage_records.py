@@ -34,6 +34,12 @@ def result(name, **more):
     return Record("cell.result", {**body, **more}, b'{"outputs": []}')
 
 
+def records(count):
+    """Intents and results in turn."""
+    names = [f"exec-{i - i % 2:04d}" for i in range(count)]
+    return [result(name) if i % 2 else intent(name) for i, name in enumerate(names)]
+
+
 def fill(log, count=6):
-    for i in range(count):
-        log.append([intent(f"exec-{i:04d}") if i % 2 == 0 else result(f"exec-{i - 1:04d}")])
+    for record in records(count):
+        log.append([record])

@@ -79,7 +79,8 @@ class PostgresServer:
             self._shared = self.new_database()
         with self.connect(self._shared) as connection:
             connection.execute(text("SET lock_timeout = 10000"))
-            connection.execute(text("TRUNCATE event, mention, checkpoint, writer, head"))
+            tables = "event, data_key, erased, mention, checkpoint, writer, head"
+            connection.execute(text(f"TRUNCATE {tables}"))
         return self._shared
 
     def connect(self, database: str) -> Connection:

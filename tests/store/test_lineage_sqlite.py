@@ -21,8 +21,9 @@ from cloister.store.lineage_reader import LineageReader
 from cloister.store.lineage_verify import verify_home, verify_log
 from cloister.store.sequencer import Sequencer
 from cloister.store.sequencer_wire import decode_answer
-from lineage_records import fill, intent
+from lineage_records import fill, intent, records
 from log_backends import Backend
+from older_records import append_as_before, take_back_to
 
 
 @pytest.fixture
@@ -44,14 +45,9 @@ def test_reader_of_a_log_that_is_not_there_yet(home, keyring):
         assert len(reader.executions()) == 1
 
 
-def test_log_of_the_first_version_is_brought_up_to_date(home, keyring, log):
-    fill(log, 20)
-    log.close()
-    with sqlite3.connect(home.lineage_path) as database:
-        database.execute("DROP TABLE mention")
-        database.execute("DROP TABLE writer")
-        database.execute("PRAGMA user_version=1")
-    database.close()
+def test_log_of_the_first_version_is_brought_up_to_date(home, keyring, monkeypatch):
+    append_as_before(home, keyring, records(20), monkeypatch)
+    take_back_to(1, home.lineage_path)
     with LineageLog(home, keyring) as again:
         again.append([intent("after")])
     report = verify_home(home, keyring)

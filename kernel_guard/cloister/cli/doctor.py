@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from cloister.cli.keeping import keys_held, retention_kept
 from cloister.cli.output import json_option, print_json, print_table, say
 from cloister.core.errors import CloisterError
 from cloister.core.guarantees import Guarantee
@@ -72,6 +73,8 @@ def examine(home: Home) -> tuple[Policy | None, list[Guarantee]]:
         stated,
         _guard("record", lambda: _record(home)),
         *_witnessed(home, policy),
+        _guard("keys", lambda: keys_held(home)),
+        _guard("retention", lambda: retention_kept(home, policy)),
         _guard("kernelspec", _kernelspec),
         extension := _guard("lab-extension", _lab_extension),
         *_server(policy, extension),

@@ -14,7 +14,7 @@ from cloister.cli.keptcheckpoints import kept_in_files, named_witnesses, no_chec
 from cloister.cli.output import json_option, print_json, say
 from cloister.cli.workspace import current_home, recorded_change
 from cloister.core.errors import CloisterError
-from cloister.store.checkpoint import CheckpointError, Verifier
+from cloister.store.checkpoint import CheckpointError
 from cloister.store.evidence.growth import prove_growth
 from cloister.store.evidence.journal import read_newest
 from cloister.store.evidence.reader import EvidenceReader
@@ -49,7 +49,7 @@ def prove(identifier: str | None, *, since: Path | None, as_json: bool) -> None:
     home = current_home()
     keyring = open_keyring(home)
     if since is not None:
-        verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
+        verifier = keyring.verifier
         try:
             newest = read_newest(since, verifier)
         except CheckpointError:
@@ -203,7 +203,7 @@ def _write_bundle(
     if out.exists():
         raise exists()
     keyring = open_keyring(home)
-    older, unknown = kept_in_files(against, Verifier(keyring.key_name, keyring.public_key_bytes))
+    older, unknown = kept_in_files(against, keyring.verifier)
     if unknown:
         raise no_checkpoint(against[0])
     events = _numbers(reader, keyring, criteria)

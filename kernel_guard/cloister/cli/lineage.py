@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloister.cli.erase import erase_command
 from cloister.cli.export import export, prove, unknown_execution
 from cloister.cli.migrate import migrate
 from cloister.cli.output import json_option, print_json, print_table, say
 from cloister.cli.verify import verify
 from cloister.cli.workspace import current_home
+from cloister.store.entry import PayloadErased
 from cloister.store.executions import iso_time
 from cloister.store.keys import open_keyring
 from cloister.store.lineage_reader import LineageReader
@@ -93,6 +95,9 @@ def show(execution_id: str, *, as_json: bool) -> None:
             say(f"    {name}: {value if isinstance(value, str) else json.dumps(value)}")
         if event["payload"] is not None:
             say(f"    payload: {json.dumps(event['payload'], ensure_ascii=False)}")
+        elif event["erasure"] is not None:
+            gone = event["erasure"]
+            say(f"    payload: erased {gone['time']} by {gone['rule']}, tombstone {gone['seq']}")
         elif event["payload_state"] != "none":
             say(f"    payload: {event['payload_state']}")
 
@@ -110,8 +115,16 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
         "leaf": entry.leaf_hash.hex(),
         "payload": payload,
         "payload_state": entry.payload_state.value,
+        "erasure": None
+        if entry.erasure is None
+        else {
+            "code": PayloadErased.default_code,
+            "seq": entry.erasure.seq,
+            "time": iso_time(entry.erasure.time_us),
+            "rule": entry.erasure.rule,
+        },
     }
 
 
-for command in (verify, prove, export, migrate):
+for command in (verify, prove, export, migrate, erase_command):
     lineage.add_command(command)

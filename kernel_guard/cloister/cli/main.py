@@ -53,6 +53,9 @@ _BAD_INPUT: Final = frozenset(
         "CLO-WITNESS-004",
         "CLO-STORE-006",
         "CLO-STORE-011",
+        "CLO-ERASE-005",
+        "CLO-ERASE-006",
+        "CLO-KEYS-005",
     }
 )
 _BAD_INPUT_PREFIXES: Final = ("CLO-INPUT-", "CLO-DETECT-", "CLO-CLUSTER-", "CLO-EXPORT-")

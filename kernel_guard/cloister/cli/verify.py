@@ -6,7 +6,7 @@ import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,15 +14,17 @@ from cloister.cli.keptcheckpoints import kept_by_witnesses, kept_in_files
 from cloister.cli.output import json_option, print_json, say
 from cloister.cli.workspace import current_home
 from cloister.core.errors import CloisterError
-from cloister.store.checkpoint import Checkpoint, Verifier
 from cloister.store.evidence import record_verifier
 from cloister.store.evidence.continuity import compared
 from cloister.store.evidence.growth import FORMAT as GROWTH
 from cloister.store.evidence.growth import verify_growth
 from cloister.store.evidence.reader import EvidenceReader
 from cloister.store.exports.jsonl import is_jsonl, verify_jsonl
-from cloister.store.keys import format_verifier, open_keyring, parse_verifier
+from cloister.store.keys import format_verifier, open_keyring, parse_public
 from cloister.store.lineage_verify import VerifyReport, verify_home, verify_log, verify_proof
+
+if TYPE_CHECKING:
+    from cloister.store.checkpoint import Checkpoint, Verifier
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PLACE = click.Path(exists=True, path_type=Path)
@@ -101,7 +103,7 @@ def _verify_record(
         if verifier is not None:
             return compared(verify_log(home, verifier), reader, kept)
         keyring = open_keyring(home)
-        own = Verifier(keyring.key_name, keyring.public_key_bytes)
+        own = keyring.verifier
         kept = kept + kept_by_witnesses(home, own)  # before the record is read: it may only grow
         return compared(verify_home(home, keyring), reader, kept)
 
@@ -120,6 +122,7 @@ def _verify_bundle(
             cosigners=[record_verifier.read_key(text) for text in cosigners],
             kept=record_verifier.read_kept([str(path) for path in against]),
             tsa_ca=None if tsa_ca is None else str(tsa_ca),
+            successions=list(verifier.successions),
         )
     except record_verifier.CannotTell as reason:
         raise CloisterError(
@@ -151,9 +154,9 @@ def _tell(report: dict[str, Any], *, is_ok: bool, as_json: bool) -> None:
 def _verifier(key: Path | None) -> Verifier:
     if key is None:
         keyring = open_keyring(current_home())
-        return Verifier(keyring.key_name, keyring.public_key_bytes)
+        return keyring.verifier
     try:
-        return Verifier(*parse_verifier(key.read_text("ascii")))
+        return parse_public(key.read_text("ascii"))
     except (UnicodeDecodeError, CloisterError):
         raise CloisterError(
             "The key file does not hold a public key of a record.",

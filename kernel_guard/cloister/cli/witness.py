@@ -10,7 +10,7 @@ import click
 from cloister.cli.output import json_option, print_json, print_table, say
 from cloister.cli.workspace import current_home, current_policy
 from cloister.core.errors import CloisterError
-from cloister.store.keys import open_keyring, parse_verifier
+from cloister.store.keys import open_keyring, parse_public
 
 if TYPE_CHECKING:
     from cloister.store.evidence.standing import Standing
@@ -73,11 +73,10 @@ def init_command(directory: Path, name: str, *, as_json: bool) -> None:
 @json_option
 def trust(directory: Path, key: Path, *, as_json: bool) -> None:
     """Let the witness in DIRECTORY watch the log of KEY, a workspace's keys/lineage.pub."""
-    from cloister.store.checkpoint import Verifier
     from cloister.store.evidence.cosigner import Cosigner
 
     try:
-        log = Verifier(*parse_verifier(key.read_text("ascii")))
+        log = parse_public(key.read_text("ascii"))
     except (UnicodeDecodeError, CloisterError):
         raise CloisterError(
             "The key file does not hold a public key of a record.",

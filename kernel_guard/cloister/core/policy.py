@@ -35,6 +35,7 @@ from cloister.core.recognizers import (
 )
 from cloister.core.recordrules import RecordRules, record_from_dict
 from cloister.core.resources import ResourceLimits, resources_from_dict
+from cloister.core.retention import RetentionRules, retention_from_dict
 from cloister.core.serverrules import CLOSED, ServerRules, server_rules_from_dict
 from cloister.core.telemetry import TelemetryRules, telemetry_from_dict
 from cloister.core.volume import VolumeLimit, volume_limits_from_list
@@ -147,6 +148,7 @@ class Policy:
     providers: tuple[Provider, ...] = ()
     regions: frozenset[str] | None = None
     record: RecordRules = field(default_factory=RecordRules)
+    retention: RetentionRules = field(default_factory=RetentionRules)
     server: ServerRules = CLOSED
     resources: ResourceLimits = field(default_factory=ResourceLimits)
     telemetry: TelemetryRules = field(default_factory=TelemetryRules)
@@ -259,6 +261,7 @@ def policy_from_dict(data: dict[str, Any], digest: str) -> Policy:
         providers=providers_from_list(data.get("providers", ())),
         regions=frozenset(data["regions"]) if "regions" in data else None,
         record=record_from_dict(data.get("record", {})),
+        retention=retention_from_dict(data.get("retention", {})),
         server=server_rules_from_dict(data.get("server", {})),
         resources=resources_from_dict(data.get("resources", {})),
         telemetry=telemetry_from_dict(data.get("telemetry", {})),

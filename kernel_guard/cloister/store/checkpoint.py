@@ -11,7 +11,7 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cloister.store.keys import key_id
+from cloister.store.keyfile import key_id
 from cloister.store.merkle import HASH_BYTES
 
 if TYPE_CHECKING:
@@ -45,11 +45,46 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Era:
+    """The checkpoints that one key signs.
+
+    Attributes:
+        public_key: 32 bytes.
+        first: Its smallest size.
+        last: Its largest size, ``None`` for the key in force.
+    """
+
+    public_key: bytes
+    first: int
+    last: int | None
+
+    def covers(self, size: int) -> bool:
+        """Returns whether the key signs checkpoints of this size."""
+        return self.first <= size and (self.last is None or size <= self.last)
+
+
+@dataclass(frozen=True, slots=True)
 class Verifier:
-    """Who may sign a log: the name and the Ed25519 public key (32 bytes)."""
+    """Who may sign a log: its name and the Ed25519 public key (32 bytes) that is trusted.
+
+    Attributes:
+        name: Name of the log and its keys.
+        public_key: The key that is trusted.
+        eras: Where keys followed each other (:mod:`cloister.store.succession`): which key signs
+            which sizes. Empty where there was one key ever.
+        successions: The statements that say so.
+    """
 
     name: str
     public_key: bytes
+    eras: tuple[Era, ...] = ()
+    successions: tuple[str, ...] = ()
+
+    def keys_for(self, size: int) -> list[bytes]:
+        """Returns the keys that may sign a checkpoint of this size."""
+        if not self.eras:
+            return [self.public_key]
+        return [era.public_key for era in self.eras if era.covers(size)]
 
 
 def sign_checkpoint(
@@ -103,16 +138,17 @@ def verify_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
     if checkpoint.origin != verifier.name:
         raise CheckpointError("the checkpoint is of another log")
     body, signatures = _split_note(note)
-    wanted = key_id(verifier.name, verifier.public_key)
-    key = Ed25519PublicKey.from_public_bytes(verifier.public_key)
-    for name, raw in signatures:
-        if name != verifier.name or raw[:4] != wanted:
-            continue  # a witness's signature, which is not ours to check
-        try:
-            key.verify(raw[4:], body.encode())
-        except InvalidSignature:
-            break
-        return checkpoint
+    for public_key in verifier.keys_for(checkpoint.size):
+        wanted = key_id(verifier.name, public_key)
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+        for name, raw in signatures:
+            if name != verifier.name or raw[:4] != wanted:
+                continue  # a witness's signature, which is not ours to check
+            try:
+                key.verify(raw[4:], body.encode())
+            except InvalidSignature:
+                break
+            return checkpoint
     raise CheckpointError("the signature is not valid")
 
 

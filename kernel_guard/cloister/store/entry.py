@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
+from cloister.core.errors import CloisterError
 from cloister.core.records import canonical_bytes
+from cloister.store.executions import iso_time
 
 if TYPE_CHECKING:
     from cloister.core.records import Json, Record
-    from cloister.store.keys import Keyring
 
 SCHEMA: Final = 1
 _TYPE: Final = re.compile(r"[a-z]+(?:\.[a-z_]+)+", re.ASCII)
-_NONCE_BYTES: Final = 12
 
 
 class PayloadState(Enum):
@@ -33,7 +32,29 @@ class PayloadState(Enum):
     NONE = "none"
     SEALED = "sealed"
     OPEN = "open"
+    ERASED = "erased"
     DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Why a payload is gone: what its tombstone says.
+
+    Attributes:
+        seq: Number of the tombstone.
+        time_us: When, microseconds since 1970 UTC.
+        rule: What demanded it, for instance ``retention.classes[0].maximum_days``.
+    """
+
+    seq: int
+    time_us: int
+    rule: str
+
+
+class PayloadErased(CloisterError):
+    """A payload that was there and was erased; its event stays."""
+
+    default_code = "CLO-ERASE-001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +70,7 @@ class Entry:
         leaf_hash: Hash of the header in the tree.
         payload: The decrypted payload where it was asked for and the key is there.
         payload_state: Why ``payload`` is there or not.
+        erasure: When and by which rule it was erased, if it was.
     """
 
     seq: int
@@ -59,6 +81,29 @@ class Entry:
     leaf_hash: bytes = field(repr=False)
     payload: bytes = field(default=b"", repr=False)
     payload_state: PayloadState = PayloadState.NONE
+    erasure: Erasure | None = None
+
+    def require_payload(self) -> bytes:
+        """Returns the payload.
+
+        Raises:
+            PayloadErased: It was erased (``CLO-ERASE-001``); says when and by which rule.
+            CloisterError: It is damaged, its key is gone, or it was not opened (``CLO-ERASE-002``).
+        """
+        if self.erasure is not None:
+            raise PayloadErased(
+                f"The payload of event {self.seq} was erased on {iso_time(self.erasure.time_us)}.",
+                rule=self.erasure.rule,
+                remedy=f"Event {self.erasure.seq} is its tombstone; its content is gone for good.",
+            )
+        if self.payload_state not in {PayloadState.OPEN, PayloadState.NONE}:
+            raise CloisterError(
+                f"The payload of event {self.seq} is {self.payload_state.value}.",
+                code="CLO-ERASE-002",
+                remedy="Open the record with the workspace's keys; then run: cloister lineage "
+                "verify",
+            )
+        return self.payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,35 +198,17 @@ def parse_body(header: bytes) -> dict[str, Any]:
     return body
 
 
-class PayloadBox:
-    """Encrypts payloads with AES-256-GCM, bound to the workspace and the event's number.
+def committed_digest(header: bytes) -> bytes | None:
+    """Returns the digest of the payload that a header commits to, ``None`` if there was none.
 
-    A random nonce is safe for 2**32 payloads of one key (NIST SP 800-38D section 8.3).
+    Raises:
+        ValueError: The bytes are not a header.
     """
-
-    def __init__(self, keyring: Keyring) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        self._cipher = AESGCM(keyring.payload_key)
-        self._workspace = keyring.key_name.encode()
-
-    def seal(self, seq: int, payload: bytes) -> bytes:
-        """Returns nonce and ciphertext of a payload."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, payload, self._bound_to(seq))
-
-    def open(self, seq: int, sealed: bytes) -> bytes | None:
-        """Returns the payload, or ``None`` when it was changed or belongs elsewhere."""
-        from cryptography.exceptions import InvalidTag
-
-        try:
-            nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-            return self._cipher.decrypt(nonce, ciphertext, self._bound_to(seq))
-        except (InvalidTag, ValueError):
-            return None
-
-    def _bound_to(self, seq: int) -> bytes:
-        return b"cloister-payload-v1\0" + self._workspace + b"\0" + seq.to_bytes(8, "big")
+    try:
+        digest = json.loads(header.decode("utf-8", "surrogatepass"))["payload_sha256"]
+        return None if digest is None else bytes.fromhex(digest)
+    except (KeyError, TypeError) as error:
+        raise ValueError("not a header") from error
 
 
 def payload_digest(sealed: bytes | None) -> bytes | None:

@@ -14,47 +14,44 @@ recovers by itself when the cause is gone, and a failed append leaves nothing be
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NoReturn, Self, TypeVar
 
-from cloister.core.errors import StoreUnavailable
+from cloister.core.errors import CloisterError, StoreUnavailable
 from cloister.core.records import Record
 from cloister.store.checkpoint import (
     Checkpoint,
     CheckpointError,
-    Verifier,
     sign_checkpoint,
     verify_checkpoint,
 )
 from cloister.store.clock import STEPPED, Clock
 from cloister.store.database import BUSY_TIMEOUT_MS, damaged
 from cloister.store.entry import (
-    Draft,
     Entry,
-    PayloadBox,
     PayloadState,
     draft,
-    header_bytes,
-    header_tail,
     parse_body,
-    payload_digest,
 )
-from cloister.store.keys import key_id
+from cloister.store.keys import key_id, open_keyring
+from cloister.store.lineage_growth import Growth
+from cloister.store.lineage_request import Change, Request, new_client
 from cloister.store.lineage_store import WHAT, Batch, Head, read_head, read_node
 from cloister.store.lineage_stores import settings_mark, writable_store
-from cloister.store.mentions import names_in
 from cloister.store.merkle import EMPTY_ROOT, Frontier, leaf_hash, root_at
+from cloister.store.payloads import PayloadBox, missing_generation
+from cloister.store.signing import promote_signer
 from cloister.store.witness import WitnessWriter, read_witness
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cloister.core.records import Json
     from cloister.store.home import Home
     from cloister.store.keys import Keyring
+    from cloister.store.lineage_store import LineageStore
 
 _log = logging.getLogger(__name__)
 
@@ -64,33 +61,9 @@ KEEP_CHECKPOINT_EVERY: Final = 256
 REMEMBER_EVENTS: Final = 65_536
 """Events after which a writer's last append is forgotten; who asks again does so in seconds."""
 
-_CLIENT_BYTES: Final = 16
+_T = TypeVar("_T")
+
 _RETRY_PAUSE_S: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One append of one writer, which may be asked for twice and happens once.
-
-    A writer numbers its appends upwards and sends the next one only after the answer to the last.
-    The log keeps the newest number of each writer in the same transaction as the events, so that an
-    append whose outcome is unknown (a connection broke, a process was killed) can be sent again, to
-    whoever appends now.
-
-    Attributes:
-        client: 16 random bytes that name the writer.
-        number: The number of this append.
-        drafts: What happened, in order.
-    """
-
-    client: bytes
-    number: int
-    drafts: Sequence[Draft]
-
-
-def new_client() -> bytes:
-    """Returns a name for a writer."""
-    return os.urandom(_CLIENT_BYTES)
 
 
 class LineageLog:
@@ -119,11 +92,10 @@ class LineageLog:
         self._home = home
         self._clock = clock or Clock()
         self._busy_timeout_ms = busy_timeout_ms
-        self._verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
-        self._key_id = key_id(keyring.key_name, keyring.public_key_bytes)
-        self._sign = keyring.signer.sign
-        self._box = PayloadBox(keyring)
+        self._use(keyring)
         self._witness = WitnessWriter(home.witness_path, self._verifier)
+        self._generation = 1
+        self._signer: str | None = None
         self._mutex = threading.Lock()
         self._mark = settings_mark(home)
         self._store = writable_store(home, busy_timeout_ms=busy_timeout_ms)
@@ -167,6 +139,45 @@ class LineageLog:
             self._appends += 1
             return self._append_group([Request(self._client, self._appends, drafts)])[0]
 
+    def change(self, change: Change) -> Entry:
+        """Adds one event together with a change beside the tree, both or neither.
+
+        Raises:
+            StoreUnavailable: As for :meth:`append`.
+            ValueError: The event is not well formed. Nothing was changed.
+        """
+        with self._mutex:
+            self._appends += 1
+            request = Request(self._client, self._appends, (), change)
+            return self._append_group([request])[0][0]
+
+    def beside(self, work: Callable[[LineageStore], _T]) -> _T:
+        """Does work beside the tree in one transaction, as the only writer; the log stays as it is.
+
+        Args:
+            work: Done again as a whole where a database server was lost in the middle.
+
+        Raises:
+            StoreUnavailable: As for :meth:`append`.
+        """
+        with self._mutex:
+            return self._attempt(lambda: self._do_beside(work))
+
+    @property
+    def generation(self) -> int:
+        """The workspace key that wraps data keys, when this log last looked."""
+        return self._generation
+
+    @property
+    def signer(self) -> str | None:
+        """Id of the signing key in force, ``None`` before one was ever replaced; as above."""
+        return self._signer
+
+    def forget_pages(self) -> None:
+        """Sees to it that what a change deleted is not in the database's files any more."""
+        with self._mutex:
+            self._store.forget_pages()
+
     def append_group(self, requests: Sequence[Request]) -> list[tuple[Entry, ...]]:
         """Adds the appends of several writers in one transaction, all or none.
 
@@ -209,14 +220,26 @@ class LineageLog:
         """Number of events when this log last looked."""
         return self._frontier.size
 
+    def _use(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self._verifier = keyring.verifier
+        self._key_id = key_id(keyring.key_name, keyring.public_key_bytes)
+        self._sign = keyring.signer.sign
+        self._box = PayloadBox(keyring)
+
     def _append_group(self, requests: Sequence[Request]) -> list[tuple[Entry, ...]]:
+        entries = self._attempt(lambda: self._write(requests))
+        self._publish()
+        return entries
+
+    def _attempt(self, work: Callable[[], _T]) -> _T:
+        """Does a transaction, again where its failure may pass."""
         give_up_at = time.monotonic() + self._store.patience_s
         while True:
             failures = self._store.failures
             try:
                 self._ready()
-                entries = self._write(requests)
-                break
+                return work()
             except _Moved:
                 self._close()
             except failures as error:
@@ -227,8 +250,15 @@ class LineageLog:
             except BaseException:
                 self._close()
                 raise
-        self._publish()
-        return entries
+
+    def _do_beside(self, work: Callable[[LineageStore], _T]) -> _T:
+        self._store.begin()
+        if not self._is_current():
+            raise _Moved
+        self._adopt_head()
+        done = work(self._store)
+        self._store.commit()
+        return done
 
     def _ready(self) -> None:
         """Sees to a connection; each write looks by itself whether it is still the right log."""
@@ -279,6 +309,7 @@ class LineageLog:
             return
         if head.size < self._frontier.size:
             _refuse("it became shorter while it was open")
+        self._adopt_keys(head)
         try:
             parsed = Frontier.parse(head.size, head.frontier)
             if verify_checkpoint(head.note, self._verifier) != Checkpoint(
@@ -293,6 +324,30 @@ class LineageLog:
         self._last_us = None if last is None else last[0]
         self._frontier, self._last_leaf, self._note = parsed, head.last_leaf, head.note
 
+    def _adopt_keys(self, head: Head) -> None:
+        """Goes on with the keys that the log says are in force; they may have been rotated.
+
+        Raises:
+            StoreUnavailable: This home does not have them (``CLO-STORE-012``).
+        """
+
+        def is_right(keyring: Keyring) -> bool:
+            in_force = keyring.signing_keys.keys[0].identifier
+            return head.signer in {None, in_force} and (
+                keyring.wrapping_key(head.generation) is not None
+            )
+
+        if not is_right(self._keyring):
+            with _keys_as_store():
+                keyring = open_keyring(self._home)
+                if not is_right(keyring):
+                    # Whoever rotated was stopped between the log and the file; the log decides.
+                    keyring = promote_signer(self._home, self._store, head.signer) or keyring
+                if not is_right(keyring):
+                    raise missing_generation()
+                self._use(keyring)
+        self._generation, self._signer = head.generation, head.signer
+
     def _write(self, requests: Sequence[Request]) -> list[tuple[Entry, ...]]:
         store = self._store
         store.begin()
@@ -300,7 +355,7 @@ class LineageLog:
             # Writing on would reach a database that no reader will ever find.
             raise _Moved
         self._adopt_head()
-        growth = _Growth(self._frontier, self._last_leaf, self._box)
+        growth = Growth(self._frontier, self._last_leaf, self._box, self._generation)
         reading = self._clock.read(self._last_us)
         if reading.step_us:
             body: dict[str, Json] = {"step_us": reading.step_us, "attested_by": "log"}
@@ -315,7 +370,8 @@ class LineageLog:
                 known = self._already_written(request)
             if known is None:
                 first = growth.size
-                known = tuple(growth.add(reading.time_us, item) for item in request.drafts)
+                drafts = request.drafts_at(first)
+                known = tuple(growth.add(reading.time_us, item) for item in drafts)
                 writers[request.client] = (*key, first, len(known))
             placed[key] = known
             answers.append(known)
@@ -324,7 +380,10 @@ class LineageLog:
             return answers
         head = growth.head(self._signed(growth.size, growth.frontier.root()))
         is_kept = self._frontier.size // KEEP_CHECKPOINT_EVERY != head.size // KEEP_CHECKPOINT_EVERY
-        store.add(Batch(growth.events, growth.mentions, [*writers.values()], head, is_kept))
+        store.add(
+            Batch(growth.events, growth.keys, growth.mentions, [*writers.values()], head, is_kept)
+        )
+        _apply_changes(store, requests, writers)
         if is_kept:
             oldest = {"oldest": head.size - REMEMBER_EVENTS}
             store.execute("DELETE FROM writer WHERE first_seq < :oldest", oldest)
@@ -349,6 +408,7 @@ class LineageLog:
             " ORDER BY seq",
             {"first": row[1], "after": row[1] + row[2]},
         )
+        payloads = [item.payload for item in request.drafts] or [b""]
         return tuple(
             Entry(
                 seq,
@@ -357,15 +417,16 @@ class LineageLog:
                 parse_body(header),
                 header,
                 leaf_hash(header),
-                item.payload,
-                PayloadState.OPEN if item.payload else PayloadState.NONE,
+                payload,
+                PayloadState.OPEN if payload else PayloadState.NONE,
             )
-            for (seq, time_us, kind, header), item in zip(rows, request.drafts, strict=True)
+            for (seq, time_us, kind, header), payload in zip(rows, payloads, strict=True)
         )
 
     def _signed(self, size: int, root: bytes) -> str:
         name = self._verifier.name
-        return sign_checkpoint(Checkpoint(name, size, root), name, self._key_id, self._sign)
+        with _keys_as_store():
+            return sign_checkpoint(Checkpoint(name, size, root), name, self._key_id, self._sign)
 
     def _publish(self) -> None:
         """Moves the witness forward; a failure stops the *next* append, this one is durable."""
@@ -384,6 +445,11 @@ class LineageLog:
 
     def _read_witness(self) -> Checkpoint | None:
         try:
+            return read_witness(self._home.witness_path, self._verifier)
+        except CheckpointError:
+            pass
+        try:  # the key may have been replaced since this log was opened
+            self._use(open_keyring(self._home))
             return read_witness(self._home.witness_path, self._verifier)
         except CheckpointError:
             _refuse("its witness is damaged")
@@ -409,34 +475,25 @@ class LineageLog:
         self._witness.close()
 
 
-class _Growth:
-    """The tree while a transaction adds to it; the log keeps it only when that was committed."""
+@contextmanager
+def _keys_as_store() -> Iterator[None]:
+    """Tells what is wrong with the keys as what it is for a writer: nothing can be recorded."""
+    try:
+        yield
+    except StoreUnavailable:
+        raise
+    except CloisterError as error:
+        raise StoreUnavailable(error.message, code=error.code, remedy=error.remedy) from error
 
-    def __init__(self, frontier: Frontier, last_leaf: bytes | None, box: PayloadBox) -> None:
-        self.frontier = Frontier(frontier.size, list(frontier.hashes))
-        self.prev = last_leaf
-        self.events: list[tuple[int, int, str, str | None, bytes, bytes | None, bytes]] = []
-        self.mentions: list[tuple[int, int]] = []
-        self._box = box
 
-    @property
-    def size(self) -> int:
-        return self.frontier.size
-
-    def add(self, now_us: int, item: Draft) -> Entry:
-        seq = self.size
-        sealed = self._box.seal(seq, item.payload) if item.payload else None
-        tail = header_tail(seq, now_us, item.type, self.prev, payload_digest(sealed))
-        header = header_bytes(item.body_bytes, tail)
-        self.prev = leaf_hash(header)
-        nodes = b"".join(self.frontier.append(self.prev))
-        self.events.append((seq, now_us, item.type, item.execution_id, header, sealed, nodes))
-        self.mentions += [(name, seq) for name in names_in(item.type, item.body_bytes)]
-        state = PayloadState.OPEN if item.payload else PayloadState.NONE
-        return Entry(seq, now_us, item.type, item.body, header, self.prev, item.payload, state)
-
-    def head(self, note: str) -> Head:
-        return Head(self.size, self.frontier.serialize(), self.prev, note)
+def _apply_changes(
+    store: LineageStore,
+    requests: Sequence[Request],
+    writers: dict[bytes, tuple[bytes, int, int, int]],
+) -> None:
+    for request in requests:
+        if request.change is not None and request.client in writers:
+            request.change.apply(store, writers[request.client][2])
 
 
 class _Moved(Exception):

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cloister.core.errors import CloisterError
 from cloister.core.records import Record
-from cloister.store.checkpoint import Verifier
 from cloister.store.database import NO_TABLES, connect, damaged, refused, unavailable
 from cloister.store.files import write_atomic
 from cloister.store.lineage import LineageLog
@@ -43,10 +42,12 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE: Final = 1_000
 _TABLES: Final = {
     "event": ("seq", "time_us", "type", "execution_id", "header", "payload", "nodes"),
+    "data_key": ("seq", "generation", "wrapped"),
+    "erased": ("seq", "tombstone"),
     "mention": ("name", "seq"),
     "checkpoint": ("size", "note"),
     "writer": ("client", "number", "first_seq", "events"),
-    "head": ("id", "size", "frontier", "last_leaf", "note"),
+    "head": ("id", "size", "frontier", "last_leaf", "note", "generation", "signer"),
 }
 _OLD_NAME: Final = "lineage-until-migration.db"
 
@@ -119,7 +120,7 @@ def migrate(home: Home, keyring: Keyring, settings: StoreSettings, content: byte
         )
     LineageLog(home, keyring).close()  # makes the file, brings it up to date, checks the witness
     make_tables(settings)
-    verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
+    verifier = keyring.verifier
     try:
         connection = connect(home.lineage_path)
     except (sqlite3.Error, OSError) as error:

@@ -3,7 +3,8 @@
 The row of ``head`` is locked (``FOR UPDATE``) by whoever appends, and so orders all writers of all
 machines. A server that restarts or hands over to its standby in the middle of an append leaves the
 outcome unknown; the append is then sent again under its old number
-(:class:`cloister.store.lineage.Request`), and what had been committed is found, not added twice.
+(:class:`cloister.store.lineage_request.Request`), and what had been committed is found, not added
+twice.
 
 What is trusted: that the server flushes what it commits (``fsync``, ``synchronous_commit``, both
 checked), and that a standby that takes over has it (``synchronous_standby_names``, the admin's). A
@@ -12,6 +13,7 @@ standby without it is shorter than the witness, and then nothing is appended.
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -34,14 +36,16 @@ from cloister.store.database import (
 from cloister.store.lineage_store import WHAT, Answer, Batch, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine, TextClause
 
     from cloister.core.errors import StoreUnavailable
     from cloister.store.store_settings import StoreSettings
 
-REVISION: Final = "0001"
+_log = logging.getLogger(__name__)
+
+REVISION: Final = "0002"
 """The newest migration in ``store/migrations``; tables of another one are not touched."""
 
 VERSION_TABLE: Final = "lineage_version"
@@ -67,6 +71,10 @@ WITH new_event AS (
   SELECT * FROM unnest(CAST(:seq AS bigint[]), CAST(:time_us AS bigint[]), CAST(:type AS text[]),
     CAST(:execution_id AS text[]), CAST(:header AS bytea[]), CAST(:payload AS bytea[]),
     CAST(:nodes AS bytea[]))
+), new_key AS (
+  INSERT INTO data_key (seq, generation, wrapped)
+  SELECT * FROM unnest(CAST(:keyed AS bigint[]), CAST(:generation AS integer[]),
+    CAST(:wrapped AS bytea[]))
 ), new_mention AS (
   INSERT INTO mention (name, seq)
   SELECT * FROM unnest(CAST(:name AS bigint[]), CAST(:mentioned AS bigint[]))
@@ -128,7 +136,8 @@ class PostgresStore:
                 if not connection.execute(_text(_IS_THERE)).scalar_one():
                     note = first_note()
                     connection.execute(
-                        _text("INSERT INTO head VALUES (0, 0, '', NULL, :note)"), {"note": note}
+                        _text("INSERT INTO head VALUES (0, 0, '', NULL, :note, 1, NULL)"),
+                        {"note": note},
                     )
                     before_commit(note)
             connection.commit()
@@ -150,9 +159,15 @@ class PostgresStore:
         """Asks."""
         return self._live.execute(_text(sql), parameters)
 
+    def execute_many(self, sql: str, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Does the same with many rows, in a pipeline."""
+        if rows:
+            self._live.execute(_text(sql), list(rows))
+
     def add(self, batch: Batch) -> None:
         """Adds events and moves the edge, in one statement."""
         columns = _columns(batch.events, _EVENT_COLUMNS)
+        columns |= _columns(batch.keys, ("keyed", "generation", "wrapped"))
         columns |= _columns(batch.mentions, ("name", "mentioned"))
         columns |= _columns(batch.writers, ("client", "number", "first_seq", "events"))
         head = batch.head
@@ -175,6 +190,20 @@ class PostgresStore:
     def rollback(self) -> None:
         """Ends the transaction without a trace."""
         self._live.rollback()
+
+    def forget_pages(self) -> None:
+        """Vacuums what rows were deleted from; the server's own log and backups are the admin's."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if self._engine is None:  # pragma: no cover - it was opened to delete
+            return
+        try:
+            with self._engine.connect() as connection:
+                alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+                alone.execute(_text("VACUUM data_key"))
+                alone.execute(_text("VACUUM event"))
+        except SQLAlchemyError:
+            _log.warning("The tables of the record could not be vacuumed; autovacuum will do it.")
 
     def close(self) -> None:
         """Closes the connection."""
@@ -269,6 +298,8 @@ class PostgresSource:
 
 
 class _PostgresRows:
+    has_keys = True  # or the tables would be refused
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 

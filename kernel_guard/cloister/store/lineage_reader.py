@@ -8,26 +8,41 @@ an empty one, so that a server can start before the first kernel.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cloister.store.checkpoint import Checkpoint, CheckpointError, parse_checkpoint
 from cloister.store.database import damaged
-from cloister.store.entry import Entry, PayloadBox, PayloadState, index_key, parse_body
+from cloister.store.entry import (
+    Entry,
+    Erasure,
+    PayloadState,
+    committed_digest,
+    index_key,
+    parse_body,
+)
 from cloister.store.executions import INTENT, RESULT, join_execution
 from cloister.store.lineage_sqlite import SqliteSource
 from cloister.store.lineage_store import WHAT, LineageSource, Rows, read_node
 from cloister.store.lineage_stores import readable_source, settings_mark
 from cloister.store.mentions import name_of
 from cloister.store.merkle import inclusion_proof, leaf_hash
+from cloister.store.payloads import PayloadBox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cloister.store.home import Home
     from cloister.store.keys import Keyring
 
-_COLUMNS = "seq, time_us, type, header, payload"
+_EVENTS = "SELECT e.seq, e.time_us, e.type, e.header, e.payload, {} FROM event e{}"
+_WITH_KEYS = _EVENTS.format(
+    "k.generation, k.wrapped, x.tombstone, t.time_us, t.header",
+    " LEFT JOIN data_key k ON k.seq = e.seq LEFT JOIN erased x ON x.seq = e.seq"
+    " LEFT JOIN event t ON t.seq = x.tombstone",
+)
+_WITHOUT_KEYS = _EVENTS.format("NULL, NULL, NULL, NULL, NULL", "")  # a copy from an older version
 _SHORTEST_PREFIX = 6
 _NO_END = 2**62
 _CHUNK = 200
@@ -44,7 +59,7 @@ class LineageReader:
 
     def __init__(self, source: Home | Path, keyring: Keyring | None = None) -> None:
         self._place = source
-        self._box = PayloadBox(keyring) if keyring is not None else None
+        self._box = None if keyring is None else PayloadBox(keyring, _reload_from(source))
         self._mark: object = _NEVER
         self._open: LineageSource | None = None
 
@@ -84,11 +99,21 @@ class LineageReader:
             if rows is None:
                 return ()
             found = rows.execute(
-                "SELECT seq, time_us, type, header, payload IS NOT NULL FROM event"
-                " WHERE seq > :after ORDER BY seq LIMIT :limit",
+                f"{_events(rows)} WHERE e.seq > :after ORDER BY e.seq LIMIT :limit",
                 {"after": after, "limit": limit},
             )
-            return tuple(_entry(row, sealed=bool(row[4])) for row in found)
+            return tuple(_sealed_entry(row) for row in found)
+
+    def opened(self, *, after: int = -1, limit: int = 1000) -> tuple[Entry, ...]:
+        """Returns events in order, payloads opened where the key is there; see :meth:`entries`."""
+        with self._reading() as rows:
+            if rows is None:
+                return ()
+            found = rows.execute(
+                f"{_events(rows)} WHERE e.seq > :after ORDER BY e.seq LIMIT :limit",
+                {"after": after, "limit": limit},
+            ).fetchall()
+            return tuple(self._opened(row) for row in found)
 
     def executions(
         self,
@@ -160,10 +185,7 @@ class LineageReader:
         with self._reading() as rows:
             if rows is None:
                 return None
-            row = rows.execute(
-                f"SELECT {_COLUMNS} FROM event WHERE seq = :seq",  # noqa: S608 - a constant
-                {"seq": seq},
-            ).fetchone()
+            row = rows.execute(f"{_events(rows)} WHERE e.seq = :seq", {"seq": seq}).fetchone()
             return self._opened(row) if row else None
 
     def prove(self, seq: int) -> dict[str, Any] | None:
@@ -196,13 +218,15 @@ class LineageReader:
                 "checkpoint": note,
             }
 
-    def _opened(self, row: tuple[int, int, str, bytes, bytes | None]) -> Entry:
-        sealed = row[4]
-        if sealed is None or self._box is None:
-            return _entry(row, sealed=sealed is not None)
-        payload = self._box.open(row[0], sealed)
-        state = PayloadState.DAMAGED if payload is None else PayloadState.OPEN
-        return _entry(row, payload=payload or b"", state=state)
+    def _opened(self, row: tuple[Any, ...]) -> Entry:
+        found = _sealed_entry(row)
+        if found.payload_state is not PayloadState.SEALED or self._box is None:
+            return found
+        key = None if row[5] is None else (row[5], bytes(row[6]))
+        payload = self._box.open(found.seq, found.type, bytes(row[4]), key)
+        if payload is None:
+            return replace(found, payload_state=PayloadState.DAMAGED)
+        return replace(found, payload=payload, payload_state=PayloadState.OPEN)
 
     @contextmanager
     def _reading(self) -> Iterator[Rows | None]:
@@ -329,8 +353,7 @@ def _marks(prefix: str, values: list[Any], parameters: dict[str, Any]) -> str:
 def _of_execution(rows: Rows, execution_id: str) -> list[Any]:
     return [
         *rows.execute(
-            f"SELECT {_COLUMNS} FROM event"  # noqa: S608 - a constant
-            " WHERE execution_id = :execution_id ORDER BY seq",
+            f"{_events(rows)} WHERE e.execution_id = :execution_id ORDER BY e.seq",
             {"execution_id": execution_id},
         )
     ]
@@ -344,14 +367,39 @@ def _head_note(rows: Rows) -> str:
     return note
 
 
-def _entry(
-    row: tuple[Any, ...],
-    *,
-    sealed: bool = False,
-    payload: bytes = b"",
-    state: PayloadState = PayloadState.NONE,
-) -> Entry:
-    seq, time_us, kind, header = row[:4]
-    if sealed:
+def _events(rows: Rows) -> str:
+    """Returns the question for events with what is needed to open their payloads."""
+    return _WITH_KEYS if rows.has_keys else _WITHOUT_KEYS
+
+
+def _sealed_entry(row: tuple[Any, ...]) -> Entry:
+    """Returns an event as it is stored: its payload is sealed, erased, lost or was never there."""
+    seq, time_us, kind, header, payload = row[:5]
+    tombstone, erased_us, tombstone_header = row[7:10]
+    erasure = None
+    if tombstone is not None:
+        rule = "" if tombstone_header is None else str(parse_body(tombstone_header).get("rule"))
+        erasure, state = Erasure(tombstone, erased_us or 0, rule), PayloadState.ERASED
+    elif payload is not None:
         state = PayloadState.SEALED
-    return Entry(seq, time_us, kind, parse_body(header), header, leaf_hash(header), payload, state)
+    else:
+        state = PayloadState.NONE if committed_digest(header) is None else PayloadState.DAMAGED
+    return Entry(
+        seq,
+        time_us,
+        kind,
+        parse_body(header),
+        header,
+        leaf_hash(header),
+        payload_state=state,
+        erasure=erasure,
+    )
+
+
+def _reload_from(source: Home | Path) -> Callable[[], Keyring] | None:
+    """Returns what reads the keys anew: a home's may have been rotated while it was open."""
+    if isinstance(source, Path):
+        return None
+    from cloister.store.keys import open_keyring
+
+    return lambda: open_keyring(source)

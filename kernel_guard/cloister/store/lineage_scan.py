@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
 
-from cloister.store.entry import header_tail, index_key, parse_body
+from cloister.store.entry import committed_digest, header_tail, index_key, parse_body
 from cloister.store.merkle import Frontier, leaf_hash
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cloister.store.lineage_seen import Seen
     from cloister.store.lineage_store import Rows
 
+_NO_PAYLOAD: Final = b'"payload_sha256":null'
 _EXECUTION_KEY: Final = b'"execution_id":"'
 
 
@@ -115,7 +116,7 @@ def scan(
             yield End(tree, prev, problem)
             return
         prev = leaf_hash(row[4])
-        seen.take(seq, row[2], row[4])
+        seen.take(seq, row[2], row[4], row[5])
         nodes = b"".join(tree.append(prev))
         is_full = tree.size == room
         if nodes != row[6] and not (is_full and row[6].startswith(nodes)):
@@ -167,7 +168,11 @@ def _event_problem(row: tuple[Any, ...], seq: int, prev: bytes | None) -> str | 
     found, time_us, kind, execution_id, header, payload, _ = row
     if found != seq:
         return "is missing" if found > seq else "has a number that no event has"
-    digest = None if payload is None else hashlib.sha256(payload).digest()
+    digest: bytes | None
+    if payload is not None:
+        digest = hashlib.sha256(payload).digest()
+    else:  # there was none, or it was erased; whether a tombstone says so is looked at later
+        digest = None if _NO_PAYLOAD in header else committed_digest(header)
     if not header.endswith(header_tail(seq, time_us, kind, prev, digest)):
         return _tail_problem(header, time_us, kind, prev, seq)
     if execution_id is None:

@@ -5,7 +5,9 @@ bits of ``seq`` are ones; their hashes stand in its row one after the other. So 
 ``(level, index)`` is in row ``(index + 1) * 2**level - 1`` and no table of nodes is needed.
 ``type`` and ``execution_id`` repeat what the header says, for the indexes; verification compares.
 ``mention`` is an index, too, see :mod:`cloister.store.mentions`; ``writer`` says which append of
-which writer came last, see :class:`cloister.store.lineage.Request`.
+which writer came last, see :mod:`cloister.store.lineage_request`. ``data_key`` has the wrapped key
+of each payload, see :mod:`cloister.store.payloads`, and ``erased`` the tombstone of each that is
+gone, see :mod:`cloister.store.erasure`; no hash covers either, so keys can be wrapped anew.
 
 PostgreSQL has the same tables, made by the migrations in ``store/migrations``.
 """
@@ -20,13 +22,21 @@ if TYPE_CHECKING:
     import sqlite3
 
 APPLICATION_ID: Final = 0x434C4C47  # "CLLG"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+SINCE_DATA_KEYS: Final = 3
 
 _SINCE_2: Final = (
     "CREATE TABLE mention (name INTEGER, seq INTEGER, PRIMARY KEY (name, seq)) WITHOUT ROWID",
     """CREATE TABLE writer (
         client BLOB PRIMARY KEY, number INTEGER NOT NULL, first_seq INTEGER NOT NULL,
         events INTEGER NOT NULL) WITHOUT ROWID""",
+)
+_SINCE_3: Final = (
+    """CREATE TABLE data_key (
+        seq INTEGER PRIMARY KEY, generation INTEGER NOT NULL, wrapped BLOB NOT NULL)""",
+    "CREATE TABLE erased (seq INTEGER PRIMARY KEY, tombstone INTEGER NOT NULL)",
+    "ALTER TABLE head ADD COLUMN generation INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE head ADD COLUMN signer TEXT",
 )
 SCHEMA_SQL: Final = (
     """CREATE TABLE event (
@@ -39,13 +49,15 @@ SCHEMA_SQL: Final = (
         id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, frontier BLOB NOT NULL,
         last_leaf BLOB, note TEXT NOT NULL)""",
     *_SINCE_2,
+    *_SINCE_3,
 )
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Brings tables of version 1 up to date, all or nothing. The tree is not touched."""
+    """Brings tables of an older version up to date, all or nothing. The tree is not touched."""
     connection.execute("BEGIN IMMEDIATE")
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 1:  # nobody else was faster
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found == 1:
         for statement in _SINCE_2:
             connection.execute(statement)
         connection.executemany(
@@ -56,5 +68,8 @@ def upgrade(connection: sqlite3.Connection) -> None:
                 for name in names_in(kind, header)
             ),
         )
+    if found < SCHEMA_VERSION:  # otherwise somebody else was faster
+        for statement in _SINCE_3:
+            connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")

@@ -11,6 +11,7 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from cloister.store.mentions import MentionCheck
+from cloister.store.tombstones import ErasureCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,20 +22,27 @@ class Seen:
 
     Attributes:
         mentions: Compares the index of names with the events.
+        erasures: Compares tombstones with the payloads and keys that are there.
     """
 
     def __init__(self) -> None:
         self.mentions = MentionCheck()
+        self.erasures = ErasureCheck()
 
-    def take(self, seq: int, kind: str, header: bytes) -> None:
+    def take(self, seq: int, kind: str, header: bytes, payload: bytes | None) -> None:
         """Takes an event that is right by itself."""
         self.mentions.take(seq, kind, header)
+        self.erasures.take(seq, kind, header, payload)
 
     def parts(self) -> Iterator[dict[str, Any]]:
         """Yields what was collected, as JSON objects."""
         for name, numbers in self.mentions.wanted():
             yield {"name": name, "events": base64.b64encode(numbers.tobytes()).decode()}
+        yield {"erasures": self.erasures.collected()}
 
     def add(self, part: dict[str, Any]) -> None:
         """Adds what another walk has collected of later events."""
-        self.mentions.add(part["name"], array("q", base64.b64decode(part["events"])))
+        if "erasures" in part:
+            self.erasures.add(part["erasures"])
+        else:
+            self.mentions.add(part["name"], array("q", base64.b64decode(part["events"])))

@@ -23,11 +23,17 @@ from cloister.store.database import (
 )
 from cloister.store.files import locked
 from cloister.store.filesystem import network_file_system
-from cloister.store.lineage_schema import APPLICATION_ID, SCHEMA_SQL, SCHEMA_VERSION, upgrade
+from cloister.store.lineage_schema import (
+    APPLICATION_ID,
+    SCHEMA_SQL,
+    SCHEMA_VERSION,
+    SINCE_DATA_KEYS,
+    upgrade,
+)
 from cloister.store.lineage_store import WHAT, Answer, Batch, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cloister.core.errors import StoreUnavailable
@@ -86,10 +92,16 @@ class SqliteStore:
         """Asks."""
         return self._live.execute(sql, parameters)
 
+    def execute_many(self, sql: str, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Does the same with many rows."""
+        self._live.executemany(sql, rows)
+
     def add(self, batch: Batch) -> None:
         """Adds events and moves the edge."""
         connection, head = self._live, batch.head
         connection.executemany("INSERT INTO event VALUES (?,?,?,?,?,?,?)", batch.events)
+        if batch.keys:
+            connection.executemany("INSERT INTO data_key VALUES (?,?,?)", batch.keys)
         if batch.mentions:
             connection.executemany("INSERT INTO mention VALUES (?,?)", batch.mentions)
         connection.executemany(
@@ -107,6 +119,11 @@ class SqliteStore:
     def commit(self) -> None:
         """Makes the transaction durable."""
         self._live.execute("COMMIT")
+
+    def forget_pages(self) -> None:
+        """Moves the write-ahead log into the file and empties it; deleted rows are overwritten."""
+        with suppress(sqlite3.Error):  # a reader holds it: then the next checkpoint does it
+            self._live.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def rollback(self) -> None:
         """Ends the transaction without a trace."""
@@ -145,7 +162,7 @@ def _prepare(
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
         return
-    if (application, version) == (APPLICATION_ID, 1):
+    if application == APPLICATION_ID and 1 <= version < SCHEMA_VERSION:
         upgrade(connection)
         return
     if application or version or connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
@@ -154,7 +171,7 @@ def _prepare(
     connection.execute("BEGIN IMMEDIATE")
     for statement in SCHEMA_SQL:
         connection.execute(statement)
-    connection.execute("INSERT INTO head VALUES (0, 0, x'', NULL, ?)", (note,))
+    connection.execute("INSERT INTO head VALUES (0, 0, x'', NULL, ?, 1, NULL)", (note,))
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     before_commit(note)
@@ -233,6 +250,11 @@ class SqliteSource:
 class _SqliteRows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+
+    @property
+    def has_keys(self) -> bool:
+        found: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        return found >= SINCE_DATA_KEYS
 
     def execute(self, sql: str, parameters: Mapping[str, Any] = _NOTHING, /) -> Answer:
         return self._connection.execute(sql, parameters)

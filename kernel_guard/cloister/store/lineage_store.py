@@ -29,12 +29,17 @@ class Head:
         frontier: Roots of the complete subtrees, one after the other.
         last_leaf: Leaf hash of the last event.
         note: The newest signed checkpoint.
+        generation: The workspace key that wraps data keys now.
+        signer: Id (hex) of the key that signs from the next checkpoint on; ``None`` before the
+            first signing key was ever replaced.
     """
 
     size: int
     frontier: bytes
     last_leaf: bytes | None
     note: str
+    generation: int = 1
+    signer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Batch:
 
     Attributes:
         events: Rows of ``event``.
+        keys: Rows of ``data_key``: event, generation, wrapped key.
         mentions: Rows of ``mention``: name, event.
         writers: Rows of ``writer``: client, number of its append, first event, how many.
         head: The edge afterwards.
@@ -50,6 +56,7 @@ class Batch:
     """
 
     events: Sequence[tuple[int, int, str, str | None, bytes, bytes | None, bytes]]
+    keys: Sequence[tuple[int, int, bytes]]
     mentions: Sequence[tuple[int, int]]
     writers: Sequence[tuple[bytes, int, int, int]]
     head: Head
@@ -72,6 +79,11 @@ class Answer(Protocol):
 
 class Rows(Protocol):
     """Answers questions inside one transaction."""
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there are data keys and erasures; copies from before there were lack them."""
+        ...
 
     def execute(self, sql: str, parameters: Mapping[str, Any] = ..., /) -> Answer:
         """Asks with few rows as the answer."""
@@ -132,8 +144,16 @@ class LineageStore(Protocol):
         """Asks, in the transaction or outside it."""
         ...
 
+    def execute_many(self, sql: str, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Does the same with many rows; a server is not waited for after each."""
+        ...
+
     def add(self, batch: Batch) -> None:
         """Adds to the database what a transaction adds to the log."""
+        ...
+
+    def forget_pages(self) -> None:
+        """Sees to it that what was deleted is not in the database's files any more, if it can."""
         ...
 
     def commit(self) -> None:
@@ -159,7 +179,9 @@ class LineageStore(Protocol):
 
 def read_head(rows: Rows | LineageStore) -> Head | None:
     """Returns the edge of the tree, ``None`` where it is missing."""
-    row = rows.execute("SELECT size, frontier, last_leaf, note FROM head").fetchone()
+    row = rows.execute(
+        "SELECT size, frontier, last_leaf, note, generation, signer FROM head"
+    ).fetchone()
     return None if row is None else Head(*row)
 
 

@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING, Any
 from cloister.core.errors import StoreUnavailable
 from cloister.store.checkpoint import Checkpoint, CheckpointError, Verifier, verify_checkpoint
 from cloister.store.database import DAMAGED
+from cloister.store.keys import key_id, open_keyring
 from cloister.store.lineage_scan import Full, Stop
 from cloister.store.lineage_second_scan import two_scans
 from cloister.store.lineage_seen import Seen
 from cloister.store.lineage_stores import source_at
 from cloister.store.merkle import Frontier, leaf_hash, verify_inclusion
+from cloister.store.payloads import PayloadBox
+from cloister.store.signing import announced_lines
+from cloister.store.succession import ANNOUNCED, SuccessionError, verifier_of
 from cloister.store.witness import read_witness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from cloister.store.home import Home
@@ -70,8 +74,22 @@ def verify_home(home: Home, keyring: Keyring) -> VerifyReport:
     Raises:
         StoreUnavailable: The log cannot be read for a reason that is not damage, such as a lock.
     """
-    verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
-    return verify_log(home, verifier, home.witness_path, needs_witness=True)
+    box = PayloadBox(keyring, lambda: open_keyring(home))
+
+    def opens(seq: int, generation: int, wrapped: bytes) -> bool:
+        try:
+            return box.unwrap(seq, (generation, bytes(wrapped))) is not None
+        except (TypeError, OverflowError):
+            return False  # a value of another type
+
+    return verify_source(
+        source_at(home),
+        keyring.verifier,
+        home.witness_path,
+        place=home,
+        needs_witness=True,
+        opens=opens,
+    )
 
 
 def verify_log(
@@ -103,15 +121,24 @@ def verify_source(
     *,
     place: Home | Path | None = None,
     needs_witness: bool = False,
+    opens: Callable[[int, int, bytes], bool] | None = None,
 ) -> VerifyReport:
     """Checks the log in a database, and closes it; see :func:`verify_log`.
 
-    With a place that another process can open, too, a long log is read by two.
+    Args:
+        source: The database.
+        verifier: Whose signature counts.
+        witness_path: A checkpoint that was kept elsewhere, if there is one.
+        place: Where another process can open the database, too; then a long log is read by two.
+        needs_witness: Whether a log with events but without a witness is a problem.
+        opens: Whether a data key opens; see :class:`cloister.store.tombstones.ErasureCheck`.
     """
-    scan = _Scan(verifier, place)
-    # The witness first: the log may only be longer than what was witnessed before it was read.
-    witness = _witness_of(witness_path, verifier, scan)
+    scan = _Scan(verifier, place, opens)
+    witness = None
     try:
+        scan.learn_keys(source)
+        # The witness first: the log may only be longer than what was witnessed before it was read.
+        witness = scan.read_witness(witness_path, source)
         with source.reading() as rows:
             if rows is not None:
                 scan.run(rows, witness)
@@ -154,7 +181,12 @@ def verify_proof(proof: dict[str, Any], verifier: Verifier) -> Checkpoint:
 class _Scan:
     """One pass; stops at the first event that is wrong, because nothing after it can be judged."""
 
-    def __init__(self, verifier: Verifier, place: Home | Path | None) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        place: Home | Path | None,
+        opens: Callable[[int, int, bytes], bool] | None,
+    ) -> None:
         self.frontier = Frontier.empty()
         self.problems: list[str] = []
         self._verifier = verifier
@@ -163,6 +195,37 @@ class _Scan:
         self._checkpoints = 0
         self._prev: bytes | None = None
         self._seen = Seen()
+        self._opens = opens
+
+    def learn_keys(self, source: LineageSource) -> None:
+        """Learns from the log which signing key followed which, each signed by the one before."""
+        with source.reading() as rows:
+            if rows is None:
+                return
+            headers = rows.execute(
+                "SELECT header FROM event WHERE type = :type ORDER BY seq", {"type": ANNOUNCED}
+            ).fetchall()
+        given = self._verifier
+        try:
+            self._verifier = verifier_of(
+                given.name, given.public_key, announced_lines([row[0] for row in headers])
+            )
+        except SuccessionError as error:
+            self.fail(f"the log announces a signing key that cannot be: {error}", None)
+
+    def read_witness(self, path: Path | None, source: LineageSource) -> Checkpoint | None:
+        """Returns what the witness knows; the key may be replaced while this looks."""
+        if path is None:
+            return None
+        try:
+            return read_witness(path, self._verifier)
+        except (CheckpointError, OSError):
+            self.learn_keys(source)
+        try:
+            return read_witness(path, self._verifier)
+        except (CheckpointError, OSError):
+            self.fail("the witness is not a checkpoint that the log's key signed", None)
+            return None
 
     def fail(self, problem: str, seq: int | None) -> None:
         if self._first_bad is None:
@@ -185,9 +248,12 @@ class _Scan:
         head = rows.execute("SELECT size, frontier, last_leaf, note FROM head").fetchone()
         if self._scan_events(rows, notes, witness):
             self._check_end(notes, head, witness)
+            self._check_signer(rows)
             index = rows.stream("SELECT name, seq FROM mention ORDER BY name, seq")
             if not self._seen.mentions.is_equal(index):
                 self.fail("the index of kernels, users and datasets does not fit the events", None)
+            for problem, seq in self._seen.erasures.problems(rows, self._opens):
+                self.fail(problem, seq)
 
     def _scan_events(self, rows: Rows, notes: dict[int, str], witness: Checkpoint | None) -> bool:
         """Reads all events; returns whether they fit each other and the checkpoints on the way."""
@@ -223,6 +289,16 @@ class _Scan:
                 return step.problem is None
         self.frontier = before
         return False
+
+    def _check_signer(self, rows: Rows) -> None:
+        """Compares who signs next, by the head, with what the log announces."""
+        if not rows.has_keys:
+            return
+        row = rows.execute("SELECT signer FROM head").fetchone()
+        eras, name = self._verifier.eras, self._verifier.name
+        expected = key_id(name, eras[-1].public_key).hex() if eras else None
+        if row is not None and row[0] != expected:
+            self.fail("the head names another signing key than the log announced", None)
 
     def _check_stop(self, notes: dict[int, str], witness: Checkpoint | None) -> bool:
         size = self.frontier.size
@@ -264,13 +340,3 @@ class _Scan:
         elif (head[1], head[2]) != (self.frontier.serialize(), self._prev):
             self.fail("the head does not fit the events", None)
         self._check_note(head[3], size)
-
-
-def _witness_of(path: Path | None, verifier: Verifier, scan: _Scan) -> Checkpoint | None:
-    if path is None:
-        return None
-    try:
-        return read_witness(path, verifier)
-    except (CheckpointError, OSError):
-        scan.fail("the witness is not a checkpoint that the log's key signed", None)
-        return None

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Final
 from cloister.core.errors import StoreUnavailable
 from cloister.store.database import LOCKED
 from cloister.store.entry import draft
-from cloister.store.lineage import LineageLog, Request, new_client
+from cloister.store.lineage import LineageLog
+from cloister.store.lineage_request import Request, new_client
 from cloister.store.sequencer_wire import WireError, decode_answer, encode_request, read_frame
 from cloister.store.unixsocket import near
 

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from cloister.core.providers import provider_problems
 from cloister.core.recordrules import record_problems
+from cloister.core.retention import retention_problems
 from cloister.store.policy import Problem
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ def validate_policy_text(
     found += _not_finite(document, (), positions)
     found += _not_patterns(document, positions)
     if not found:
-        unseen = [*provider_problems(document), *record_problems(document)]
+        unseen = [
+            *provider_problems(document),
+            *record_problems(document),
+            *retention_problems(document),
+        ]
         found += [_problem(positions, path, text) for path, text in unseen]
     return document, tuple(sorted(set(found), key=lambda p: (p.line, p.column, p.message)))
 

@@ -50,7 +50,8 @@ def parse_key(line: str) -> tuple[str, bytes, str]:
     Raises:
         ReceiptInvalid: It is none.
     """
-    name, _, rest = line.strip().partition("+")
+    line = line.strip().split("\n")[0]  # lineage.pub says below the key how keys followed
+    name, _, rest = line.partition("+")
     identifier, _, encoded = rest.partition("+")
     try:
         raw = base64.b64decode(encoded, validate=True)

@@ -32,7 +32,7 @@ from cloister.store.database import DISK_FULL
 from cloister.store.files import PRIVATE_FILE
 from cloister.store.home import Home, check_private
 from cloister.store.keys import open_keyring
-from cloister.store.lineage import LineageLog, Request
+from cloister.store.lineage import LineageLog
 from cloister.store.sequencer_wire import (
     LENGTH,
     MOST_BYTES,
@@ -45,6 +45,8 @@ from cloister.store.unixsocket import near
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cloister.store.lineage_request import Request
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cloister.core.errors import StoreUnavailable
 from cloister.store.entry import Draft, restore_draft
-from cloister.store.lineage import Request
+from cloister.store.lineage_request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

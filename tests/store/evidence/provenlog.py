@@ -10,7 +10,10 @@ from pathlib import Path
 
 from cloister.core.recordrules import RecordRules, WitnessKind, WitnessRule
 from cloister.core.records import Record
+from cloister.core.retention import RetentionRules
 from cloister.store.checkpoint import Verifier
+from cloister.store.erasure import erase, plan_erasure
+from cloister.store.erasure_reader import ErasureReader
 from cloister.store.evidence.bundle import Selection, write_bundle
 from cloister.store.evidence.memory import Memories
 from cloister.store.evidence.reader import EvidenceReader
@@ -18,7 +21,10 @@ from cloister.store.home import Home, ensure_home
 from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog
 
-NO_EVIDENCE = {"writer", "alembic_version"}  # how appends are told apart; the schema's version
+# How appends are told apart; the schema's version.
+NO_EVIDENCE = {"writer", "alembic_version"}
+# Which workspace key wraps next: a wrong one is refused by the next append, and proves nothing.
+NO_EVIDENCE_EITHER = {("head", "generation")}
 
 
 class Workspace:
@@ -37,6 +43,15 @@ class Workspace:
                 body = {"execution_id": f"exec-{i:04d}", "user": "ann", "notebook": "a.ipynb"}
                 payload = json.dumps({"code": f"print({i})"}).encode() if i % 3 else b""
                 log.append([Record("cell.intent", body, payload)])
+
+    def erase(self, first: int, last: int) -> None:
+        """Erases the payloads of some events."""
+        with ErasureReader(self.home) as reader:
+            plan = plan_erasure(
+                reader, RetentionRules(), 0, "erase.subject", among=range(first, last + 1)
+            )
+        with LineageLog(self.home, self.keyring) as log:
+            erase(log, plan, {"user": "ann", "attested_by": "cli"})
 
     def checkpoint(self) -> str:
         """Returns the newest checkpoint, as a reviewer would keep it."""
@@ -101,4 +116,5 @@ def columns(database: sqlite3.Connection) -> list[tuple[str, str]]:
         for table in tables
         if table not in NO_EVIDENCE
         for _, column, *_ in database.execute(f"PRAGMA table_info({table})")
+        if (table, column) not in NO_EVIDENCE_EITHER
     ]

@@ -24,7 +24,9 @@ def whole(tmp_path_factory):
     """A record with a kept checkpoint in it, closed, and a copy of its database."""
     root = tmp_path_factory.mktemp("whole")
     workspace = Workspace(root / "home")
-    workspace.record(260)  # a checkpoint stays in the database at 256
+    workspace.record(258)  # a checkpoint stays in the database at 256
+    workspace.erase(first=3, last=9)
+    workspace.record(1)
     pristine = root / "pristine.db"
     with sqlite3.connect(workspace.home.lineage_path) as source, sqlite3.connect(pristine) as copy:
         source.backup(copy)

@@ -111,7 +111,7 @@ def write_bundle(
         raise CloisterError(
             "There are no events to export.", code="CLO-EXPORT-001", remedy="Ask for others."
         )
-    verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
+    verifier = keyring.verifier
     events = None if selection.events is None else [n for n in selection.events if n < head.size]
     ranges = [(0, head.size - 1)] if events is None else _ranges(events)
     members = _Witnessed(reader, verifier, head).collect(rules, memories)
@@ -125,7 +125,7 @@ def write_bundle(
         for name, data in members.items():
             writer.add(name, data)
         writer.add("checkpoint", head.note.encode())
-        writer.add("log.pub", f"{keyring.verifier_line}\n".encode())
+        writer.add("log.pub", keyring.public_text.encode())
         writer.add("README.txt", README.encode())
         writer.add("verify_record.py", verifier_source())
         siblings = reader.siblings(ranges, head.size)

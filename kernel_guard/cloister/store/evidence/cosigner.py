@@ -110,10 +110,11 @@ class Cosigner:
         return f"{self.key.name}+{self.key.identifier().hex()}+{encoded}"
 
     def trust(self, log: Verifier) -> None:
-        """Watches one more log.
+        """Watches one more log, or a watched one under the key that follows its old one.
 
         Raises:
-            CosignerError: A log of this name is watched already, with another key.
+            CosignerError: A log of this name is watched already, with a key that this one does not
+                follow.
         """
         connection = connect(self._path)
         try:
@@ -121,7 +122,13 @@ class Cosigner:
             row = connection.execute(
                 "SELECT public_key FROM log WHERE origin = ?", (log.name,)
             ).fetchone()
-            if row is not None and row[0] != log.public_key:
+            is_new = row is not None and row[0] != log.public_key
+            # The watched key itself says, by a succession that it signed, that this one follows.
+            if is_new and row[0] in [era.public_key for era in log.eras[:-1]]:
+                connection.execute(
+                    "UPDATE log SET public_key = ? WHERE origin = ?", (log.public_key, log.name)
+                )
+            elif is_new:
                 raise CosignerError(
                     "A log of this name is watched already, with another key.",
                     remedy="A log whose key changed is a new log and needs a new name.",

@@ -76,6 +76,14 @@ class Key(NamedTuple):
         return hashlib.sha256(named).digest()[:4]
 
 
+class Signer(NamedTuple):
+    """A key and the checkpoints that it signs: from the smallest size to the largest, if any."""
+
+    key: Key
+    first: int
+    last: int | None
+
+
 class Note(NamedTuple):
     """A checkpoint as a signed note: what it states, and who says so."""
 
@@ -101,6 +109,41 @@ def parse_key(line: str) -> Key:
     if key.identifier().hex() != identifier:
         raise CannotTell("a key does not have the id that it states")
     return key
+
+
+def signers_of(key: Key, lines: list[str]) -> list[Signer]:
+    """Returns who signs a log, given a key that is trusted and the successions of its keys.
+
+    A succession is a line ``succession SIZE OLD NEW SIG SIG``: the old key signs checkpoints of up
+    to SIZE events, the new one larger ones, and both sign that it is so. So whoever trusts either
+    key learns the other. docs/explanation/evidence-bundle.md has the format.
+    """
+    chain = sorted({_succession(line, key.name) for line in lines})
+    if not chain:
+        return [Signer(key, 0, None)]
+    keys = [chain[0][1], *(new for _, _, new in chain)]
+    sizes = [size for size, _, _ in chain]
+    follows = all(old == keys[i] for i, (_, old, _) in enumerate(chain))
+    if not follows or len(set(sizes)) != len(sizes) or len(set(keys)) != len(keys):
+        raise Damaged("the successions of keys are no chain")
+    if key.public not in keys:
+        raise Damaged("the bundle is of another log than the key")
+    firsts, lasts = [0, *(size + 1 for size in sizes)], [*sizes, None]
+    return [Signer(Key(key.name, _SIGNED, k), a, b) for k, a, b in zip(keys, firsts, lasts)]  # noqa: B905
+
+
+def _succession(line: str, origin: str) -> tuple[int, bytes, bytes]:
+    match = re.fullmatch(r"succession ([1-9][0-9]{0,18})((?: [A-Za-z0-9+/=]+){4})", line)
+    parts = [_base64(part.encode()) or b"" for part in match[2].split()] if match else []
+    if match is None or [len(part) for part in parts] != [32, 32, 64, 64]:
+        raise Damaged("a succession of keys is not well formed")
+    old, new, by_old, by_new = parts
+    lines = ["cloister-key-succession-v1", origin, match[1]]
+    lines += [base64.b64encode(public).decode() for public in (old, new)]
+    statement = ("\n".join(lines) + "\n").encode()
+    if not (ed25519(old, statement, by_old) and ed25519(new, statement, by_new)):
+        raise Damaged("a succession of keys is not signed by both keys")
+    return int(match[1]), old, new
 
 
 def parse_note(data: bytes) -> Note | None:
@@ -148,6 +191,15 @@ def is_signed(note: Note, key: Key) -> bool:
     return note.origin == key.name and any(
         name == key.name and raw[:4] == key.identifier() and ed25519(key.public, note.body, raw[4:])
         for name, raw in note.signatures
+    )
+
+
+def is_signed_by_one(note: Note, signers: list[Signer]) -> bool:
+    """Returns whether the key that signs checkpoints of this size signed it."""
+    return any(
+        is_signed(note, signer.key)
+        for signer in signers
+        if signer.first <= note.size and (signer.last is None or note.size <= signer.last)
     )
 
 
@@ -344,8 +396,12 @@ def _is_manifest(stated: dict[str, Any]) -> bool:
 class _Examination:
     """One pass over a bundle; collects what does not hold."""
 
-    def __init__(self, key: Key, cosigners: list[Key], kept: list[Note]) -> None:
+    def __init__(
+        self, key: Key, cosigners: list[Key], kept: list[Note], successions: list[str]
+    ) -> None:
         self._key = key
+        self._successions = successions
+        self._signers = [Signer(key, 0, None)]
         self._cosigners = cosigners
         self._kept = kept
         self._newest_kept = max(kept, key=lambda note: note.size, default=None)
@@ -402,7 +458,14 @@ class _Examination:
             raise Damaged("the manifest is not well formed")
         self.manifest = manifest
         self._check_files(names, manifest["files"])
-        if _line(self._bundle.read("log.pub")) != _key_line(self._key):
+        self._learn_keys(self._bundle.read("log.pub"))
+
+    def _learn_keys(self, data: bytes) -> None:
+        """Learns which key followed which from the bundle, as far as the trusted key vouches."""
+        first, *more = _line(data).split(b"\n")
+        lines = [line.decode("ascii", "replace") for line in more]
+        self._signers = signers_of(self._key, [*lines, *self._successions])
+        if first not in [_key_line(signer.key) for signer in self._signers]:
             self.fail("the bundle is of another log than the key")
 
     def _check_files(self, names: set[str], digests: dict[str, str]) -> None:
@@ -423,7 +486,7 @@ class _Examination:
 
     def _head(self) -> Note | None:
         note = parse_note(self._bundle.read("checkpoint"))
-        if note is None or not is_signed(note, self._key):
+        if note is None or not is_signed_by_one(note, self._signers):
             self.fail("the checkpoint is not signed by the key")
             return None
         self.checkpoints += 1
@@ -441,7 +504,7 @@ class _Examination:
             if not name.endswith(".note"):
                 continue
             note = parse_note(self._bundle.read(name))
-            if note is None or not is_signed(note, self._key):
+            if note is None or not is_signed_by_one(note, self._signers):
                 self.fail(f"{name} is no checkpoint that the key signed")
             else:
                 found[name] = note
@@ -538,7 +601,7 @@ class _Examination:
         # signed head contains is true whoever says it. Those of the bundle have been verified.
         is_doubted = problem is not None or note is self._newest_kept
         is_doubted = is_doubted and name not in self._bundle.names
-        if is_doubted and not is_signed(note, self._key):
+        if is_doubted and not is_signed_by_one(note, self._signers):
             self.fail(f"{name}: this checkpoint is not signed by the key")
         elif problem is not None:
             self.fail(problem)
@@ -643,6 +706,7 @@ def verify_bundle(
     cosigners: list[Key] | None = None,
     kept: list[Note] | None = None,
     tsa_ca: str | None = None,
+    successions: list[str] | None = None,
 ) -> dict[str, Any]:
     """Returns what holds of a bundle.
 
@@ -652,11 +716,12 @@ def verify_bundle(
         cosigners: Witnesses each of which must have cosigned this history.
         kept: Checkpoints that the reviewer kept; the bundle's history must continue them.
         tsa_ca: File with the certificates of the time stamp authority.
+        successions: How keys of the log followed each other, from the file with the key.
 
     Raises:
         CannotTell: It is no bundle, or it lacks what the question needs.
     """
-    examination = _Examination(key, cosigners or [], kept or [])
+    examination = _Examination(key, cosigners or [], kept or [], successions or [])
     try:
         examination.run(Bundle(path), tsa_ca)
     except Damaged as error:
@@ -746,7 +811,13 @@ def _is_same(p: tuple[int, int, int, int], q: tuple[int, int, int, int]) -> bool
 def read_key(text: str) -> Key:
     """Returns a verifier key that is given as such or as a file."""
     path = Path(text)
-    return parse_key(path.read_text("utf-8") if path.is_file() else text)
+    return parse_key((path.read_text("utf-8") if path.is_file() else text).strip().split("\n")[0])
+
+
+def read_successions(text: str) -> list[str]:
+    """Returns how keys followed each other, where the key is given as a file that says so."""
+    path = Path(text)
+    return path.read_text("utf-8").strip().split("\n")[1:] if path.is_file() else []
 
 
 def read_kept(paths: list[str]) -> list[Note]:
@@ -805,6 +876,7 @@ def main() -> int:
             cosigners=[read_key(text) for text in given.cosigner],
             kept=read_kept(given.against),
             tsa_ca=given.tsa_ca,
+            successions=read_successions(given.key),
         )
     except (CannotTell, OSError, UnicodeDecodeError) as error:
         reason = str(error) if isinstance(error, CannotTell) else type(error).__name__

@@ -21,17 +21,18 @@ from typing import TYPE_CHECKING, Final
 
 from cloister.core.errors import CloisterError, StoreUnavailable
 from cloister.core.recordrules import OnLag, WitnessKind
-from cloister.store.checkpoint import Verifier
 from cloister.store.evidence.answers import WitnessConflict, WitnessUnavailable
 from cloister.store.evidence.memory import Memories
 from cloister.store.evidence.reader import EvidenceReader
 from cloister.store.evidence.standing import Standing, State, standings
 from cloister.store.files import PRIVATE_DIR, PRIVATE_FILE
+from cloister.store.keys import PUBLIC_FILE, parse_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cloister.core.recordrules import RecordRules, WitnessRule
+    from cloister.store.checkpoint import Verifier
     from cloister.store.evidence.answers import Receipt
     from cloister.store.evidence.memory import Memory
     from cloister.store.home import Home
@@ -72,7 +73,8 @@ class Witnessing:
     ) -> None:
         self._rules = rules
         self._now_s = now_s
-        self._verifier = Verifier(keyring.key_name, keyring.public_key_bytes)
+        self._verifier = keyring.verifier
+        self._public = home.keys_dir / PUBLIC_FILE
         self._memories = Memories(home)
         self._reader = EvidenceReader(home)
         self._bad: tuple[Standing, ...] = ()
@@ -175,11 +177,21 @@ class Witnessing:
 
         match rule.kind:
             case WitnessKind.FILE:
-                return clients.append_to_file(rule, self._reader, self._verifier, now_s)
+                return clients.append_to_file(rule, self._reader, self._signers(), now_s)
             case WitnessKind.COSIGNER:
                 return clients.ask_cosigner(rule, self._reader, memory.size, now_s)
             case WitnessKind.TIMESTAMP:
                 return clients.ask_authority(rule, self._reader)
+
+    def _signers(self) -> Verifier:
+        """Returns who signs the record now; the key may be replaced while this runs for weeks."""
+        try:
+            now = parse_public(self._public.read_text("ascii"))
+        except (OSError, UnicodeDecodeError, CloisterError):
+            return self._verifier
+        if self._verifier.public_key in [era.public_key for era in now.eras]:
+            self._verifier = now
+        return self._verifier
 
     @contextmanager
     def _turn(self, *, waits: bool) -> Iterator[bool]:
