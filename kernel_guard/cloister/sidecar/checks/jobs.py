@@ -166,6 +166,8 @@ def _outline_to_json(outline: Outline) -> dict[str, Any]:
         "amount": [amount.rows, amount.cells, amount.bytes],
         "has_picture": outline.has_picture,
         "carries": outline.carries,
+        "forms": outline.forms,
+        "display": outline.display,
     }
 
 
@@ -179,4 +181,6 @@ def _outline_of(said: dict[str, Any], content: bytes) -> Outline:
         said["has_picture"],
         said["carries"],
         content,
+        tuple((mime, digest) for mime, digest in said["forms"]),
+        said["display"],
     )
