@@ -159,7 +159,7 @@ class TestDataFlow:
         result = record.last()
         assert result["names_used"] == ["add"]
         assert result["names_defined"] == ["total"]
-        assert {"id": first["execution_id"], "names": ["base"]} in result["parents"]
+        assert {"parent": first["execution_id"], "names": ["base"]} in result["parents"]
         assert len(result["parents"]) == 2  # where the function and where its data came from
 
     def test_a_file_that_a_cell_wrote_ties_its_reader_to_it(self, kernel, record):
@@ -169,7 +169,7 @@ class TestDataFlow:
         assert writer["writes"] == [{"path": str(path)}]
         kernel.run("import pandas\nmade = pandas.read_csv('made.csv')")
         result = record.last()
-        assert {"id": writer["execution_id"], "names": [], "files": [str(path)]} in result[
+        assert {"parent": writer["execution_id"], "names": [], "files": [str(path)]} in result[
             "parents"
         ]
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -187,12 +187,12 @@ class TestDataFlow:
                 "file.fingerprinted", lambda b: b["execution_id"] == reader["execution_id"]
             )
         assert (read["sha256"], read["size"]) == (digest, len(PATIENTS))
-        ssn = {"name": "ssn", "level": "restricted", "entity_type": "US_SSN"}
+        ssn = {"column": "ssn", "level": "restricted", "entity_type": "US_SSN"}
         assert ssn in read["columns"]
         kernel.run("mean = df['ssn'].nunique()")
         used = record.last()
         assert {**ssn, "of": read["path"]} in used["columns_used"]
-        assert used["sources"] == [read["path"]]
+        assert used["sources"] == [{"source": read["path"]}]
 
     def test_the_kernel_says_which_columns_a_column_was_made_of(self, kernel, record):
         kernel.run(f"open('patients.csv', 'w').write({PATIENTS!r})")
@@ -200,7 +200,7 @@ class TestDataFlow:
         kernel.run("out = df.rename(columns={'ssn': 'number'})[['number']]")
         frames = {frame["name"]: frame for frame in record.last()["frames"]}
         (column,) = frames["out"]["columns"]
-        assert (column["name"], column["from"]) == ("number", ["ssn of patients.csv"])
+        assert (column["column"], column["from"]) == ("number", ["ssn of patients.csv"])
         assert frames["out"]["attested_by"] == "kernel"
 
     def test_no_value_stands_in_clear_where_names_are_values(self, kernel, record):

@@ -19,6 +19,7 @@ from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog, Request, new_client
 from cloister.store.lineage_reader import LineageReader
 from cloister.store.lineage_verify import verify_home, verify_log
+from cloister.store.mentions import first_names_in
 from cloister.store.sequencer import Sequencer
 from cloister.store.sequencer_wire import decode_answer
 from lineage_records import fill, intent
@@ -44,19 +45,45 @@ def test_reader_of_a_log_that_is_not_there_yet(home, keyring):
         assert len(reader.executions()) == 1
 
 
-def test_log_of_the_first_version_is_brought_up_to_date(home, keyring, log):
+def make_older(home, version):
+    """Makes the tables of a log what an earlier release had."""
+    with sqlite3.connect(home.lineage_path) as database:
+        database.execute("DELETE FROM mention")
+        for seq, kind, header in database.execute("SELECT seq, type, header FROM event").fetchall():
+            names = [(name, seq) for name in first_names_in(kind, header)]
+            database.executemany("INSERT INTO mention VALUES (?, ?)", names)
+        if version == 1:
+            database.execute("DROP TABLE mention")
+            database.execute("DROP TABLE writer")
+        database.execute(f"PRAGMA user_version={version}")
+    database.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_log_of_an_older_version_is_brought_up_to_date(home, keyring, log, version):
     fill(log, 20)
     log.close()
-    with sqlite3.connect(home.lineage_path) as database:
-        database.execute("DROP TABLE mention")
-        database.execute("DROP TABLE writer")
-        database.execute("PRAGMA user_version=1")
-    database.close()
+    make_older(home, version)
     with LineageLog(home, keyring) as again:
-        again.append([intent("after")])
+        again.append([intent("after", notebook="b.ipynb")])
     report = verify_home(home, keyring)
     assert (report.ok, report.events) == (True, 21)
-    assert len(LineageReader(home).executions(50, kernel_id="k1")) == 11
+    reader = LineageReader(home)
+    assert len(reader.executions(50, kernel_id="k1")) == 11
+    assert len(reader.executions(50, notebook="a.ipynb")) == 10
+    assert len(reader.executions(50, notebook="b.ipynb")) == 1
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_log_of_an_older_version_is_verified_as_it_is(home, keyring, log, version):
+    fill(log, 20)
+    log.close()
+    make_older(home, version)
+    assert verify_home(home, keyring).ok
+    if version == 2:
+        with sqlite3.connect(home.lineage_path) as database:
+            database.execute("DELETE FROM mention WHERE seq = 2")
+        assert not verify_home(home, keyring).ok
 
 
 MOUNTS = """\

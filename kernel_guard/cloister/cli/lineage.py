@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloister.cli.comparing import diff, match_command, rerun
 from cloister.cli.export import export, prove, unknown_execution
 from cloister.cli.migrate import migrate
 from cloister.cli.output import json_option, print_json, print_table, say
+from cloister.cli.questions import (
+    graph_command,
+    left,
+    origin,
+    timeline,
+    touched,
+    viewers,
+)
 from cloister.cli.verify import verify
 from cloister.cli.workspace import current_home
 from cloister.store.executions import iso_time
@@ -113,5 +122,8 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
     }
 
 
-for command in (verify, prove, export, migrate):
+for command in (
+    timeline, touched, origin, graph_command, left, viewers, diff, match_command, rerun,
+    verify, prove, export, migrate,
+):  # fmt: skip
     lineage.add_command(command)

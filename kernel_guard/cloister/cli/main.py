@@ -55,7 +55,13 @@ _BAD_INPUT: Final = frozenset(
         "CLO-STORE-011",
     }
 )
-_BAD_INPUT_PREFIXES: Final = ("CLO-INPUT-", "CLO-DETECT-", "CLO-CLUSTER-", "CLO-EXPORT-")
+_BAD_INPUT_PREFIXES: Final = (
+    "CLO-INPUT-",
+    "CLO-DETECT-",
+    "CLO-CLUSTER-",
+    "CLO-EXPORT-",
+    "CLO-LINEAGE-",
+)
 
 
 class LazyGroup(click.Group):

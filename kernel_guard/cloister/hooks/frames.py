@@ -51,7 +51,7 @@ def _new(namespace: Mapping[str, object]) -> Iterable[dict[str, object]]:
         _told[name] = mark
         columns = [
             {
-                "name": str(column),
+                "column": str(column),
                 "from": list(trace.origins[:_MOST_ORIGINS]),
                 "steps": list(trace.steps),
             }

@@ -217,7 +217,7 @@ class Broker:
                 "attested_by": "kernel",
             },
             [
-                {"name": name, "level": label.level, "entity_type": label.entity_type}
+                {"column": name, "level": label.level, "entity_type": label.entity_type}
                 for name, label in scan.labels.items()
                 if label.level != str(Level.PUBLIC)
             ],

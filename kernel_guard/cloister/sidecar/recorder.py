@@ -284,7 +284,7 @@ class Recorder:
 
         Args:
             fact: What was read.
-            columns: Name, level and kind of each column of it that has a label.
+            columns: Name (``column``), level and kind of each column of it that has a label.
         """
         with self._lock:
             execution = self._active()

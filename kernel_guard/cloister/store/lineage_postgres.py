@@ -31,6 +31,7 @@ from cloister.store.database import (
     refused,
     unavailable,
 )
+from cloister.store.lineage_schema import SCHEMA_VERSION
 from cloister.store.lineage_store import WHAT, Answer, Batch, Rows
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from cloister.core.errors import StoreUnavailable
     from cloister.store.store_settings import StoreSettings
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration in ``store/migrations``; tables of another one are not touched."""
 
 VERSION_TABLE: Final = "lineage_version"
@@ -269,6 +270,8 @@ class PostgresSource:
 
 
 class _PostgresRows:
+    version = SCHEMA_VERSION  # tables of another one are not read
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 

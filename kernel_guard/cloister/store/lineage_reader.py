@@ -23,6 +23,7 @@ from cloister.store.merkle import inclusion_proof, leaf_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from cloister.store.home import Home
     from cloister.store.keys import Keyring
@@ -98,6 +99,7 @@ class LineageReader:
         kernel_id: str | None = None,
         user: str | None = None,
         dataset: str | None = None,
+        notebook: str | None = None,
     ) -> list[dict[str, Any]]:
         """Returns executions in the shape of ``cloister lineage list --json``, newest first.
 
@@ -107,11 +109,12 @@ class LineageReader:
             kernel_id: Only those of this kernel.
             user: Only those of this user.
             dataset: Only those that read this dataset of the catalogue.
+            notebook: Only those of this notebook, named as the record has it.
 
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        names = {"kernel_id": kernel_id, "user": user}
+        names = {"notebook": notebook, "kernel_id": kernel_id, "user": user}
         wanted = [name_of(key, value) for key, value in names.items() if value is not None]
         last = _NO_END if before is None else before
         with self._reading() as rows:
@@ -203,6 +206,14 @@ class LineageReader:
         payload = self._box.open(row[0], sealed)
         state = PayloadState.DAMAGED if payload is None else PayloadState.OPEN
         return _entry(row, payload=payload or b"", state=state)
+
+    def reading(self) -> AbstractContextManager[Rows | None]:
+        """Opens a transaction in which all answers fit together; ``None`` where no log is yet.
+
+        Raises:
+            StoreUnavailable: The log cannot be read.
+        """
+        return self._reading()
 
     @contextmanager
     def _reading(self) -> Iterator[Rows | None]:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     import sqlite3
 
 APPLICATION_ID: Final = 0x434C4C47  # "CLLG"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+OLDER_VERSIONS: Final = (1, 2)
+"""Versions that a writer brings up to date; the index was then missing, or knew fewer names."""
+
 
 _SINCE_2: Final = (
     "CREATE TABLE mention (name INTEGER, seq INTEGER, PRIMARY KEY (name, seq)) WITHOUT ROWID",
@@ -43,11 +46,14 @@ SCHEMA_SQL: Final = (
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Brings tables of version 1 up to date, all or nothing. The tree is not touched."""
+    """Brings tables of an older version up to date, all or nothing. The tree is not touched."""
     connection.execute("BEGIN IMMEDIATE")
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 1:  # nobody else was faster
-        for statement in _SINCE_2:
-            connection.execute(statement)
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version < SCHEMA_VERSION:  # nobody else was faster
+        if version < 2:
+            for statement in _SINCE_2:
+                connection.execute(statement)
+        connection.execute("DELETE FROM mention")
         connection.executemany(
             "INSERT INTO mention VALUES (?, ?)",
             (

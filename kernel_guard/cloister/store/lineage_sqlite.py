@@ -23,7 +23,13 @@ from cloister.store.database import (
 )
 from cloister.store.files import locked
 from cloister.store.filesystem import network_file_system
-from cloister.store.lineage_schema import APPLICATION_ID, SCHEMA_SQL, SCHEMA_VERSION, upgrade
+from cloister.store.lineage_schema import (
+    APPLICATION_ID,
+    OLDER_VERSIONS,
+    SCHEMA_SQL,
+    SCHEMA_VERSION,
+    upgrade,
+)
 from cloister.store.lineage_store import WHAT, Answer, Batch, Rows
 
 if TYPE_CHECKING:
@@ -145,7 +151,7 @@ def _prepare(
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
         return
-    if (application, version) == (APPLICATION_ID, 1):
+    if application == APPLICATION_ID and version in OLDER_VERSIONS:
         upgrade(connection)
         return
     if application or version or connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
@@ -233,6 +239,11 @@ class SqliteSource:
 class _SqliteRows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+
+    @property
+    def version(self) -> int:
+        found: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        return found
 
     def execute(self, sql: str, parameters: Mapping[str, Any] = _NOTHING, /) -> Answer:
         return self._connection.execute(sql, parameters)

@@ -73,6 +73,11 @@ class Answer(Protocol):
 class Rows(Protocol):
     """Answers questions inside one transaction."""
 
+    @property
+    def version(self) -> int:
+        """The version of the tables, which says what the index of names holds."""
+        ...
+
     def execute(self, sql: str, parameters: Mapping[str, Any] = ..., /) -> Answer:
         """Asks with few rows as the answer."""
         ...

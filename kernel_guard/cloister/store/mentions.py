@@ -1,10 +1,11 @@
 """What events are about: an index of names beside the log, so that questions need no scan. Pure.
 
-A *name* is what an event says under ``kernel_id``, ``user`` or ``dataset``. It is found in the
-canonical bytes, the same for whoever writes the index and whoever checks it. A cell's kernel and
-user are indexed with its intent, what it read with its result; other events with all of them. The
-index holds the first 64 bits of each name's SHA-256 with the number of the event. It is no part of
-the tree, so verification rebuilds it and compares: a row that was taken out hides nothing for long.
+A *name* is what an event says under ``kernel_id``, ``user`` or ``dataset``, or under one of
+:data:`TOPICS`. It is found in the canonical bytes, the same for whoever writes the index and
+whoever checks it. A cell's kernel and user are indexed with its intent, what it read with its
+result; other events with all of them. The index holds the first 64 bits of each name's SHA-256 with
+the number of the event. It is no part of the tree, so verification rebuilds it and compares: a row
+that was taken out hides nothing for long. Logs of version 2 have no topics in it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,30 @@ _KERNEL: Final = b'"kernel_id":"'
 _USER: Final = b'"user":"'
 _READS: Final = b'"reads":['
 _DATASET: Final = b'"dataset":"'
+TOPICS: Final = (
+    "cell_id",
+    "code_sha256",
+    "column",
+    "host",
+    "notebook",
+    "parent",
+    "path",
+    "sha256",
+    "source",
+    "subject",
+)
+"""Further keys, wherever in an event they stand."""
+
+MOST_TOPICS: Final = 300
+"""Names under them that are indexed of one event, the first ones: a wide table has thousands."""
+
+TOPICS_SINCE: Final = 3
+"""The version of the tables that has them."""
+
+_TOPIC: Final = re.compile(b'"(?:%s)":"' % "|".join(TOPICS).encode())
+_OF_INTENT: Final = tuple(
+    b'"%s":"' % key.encode() for key in ("cell_id", "code_sha256", "notebook")
+)
 _REST_OF_TEXT: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _MOST_KNOWN: Final = 65_536
 
@@ -36,19 +61,38 @@ def name_of(key: str, value: str) -> int:
     """Returns the number that stands for a name.
 
     Args:
-        key: ``kernel_id``, ``user`` or ``dataset``.
+        key: ``kernel_id``, ``user``, ``dataset``, or one of :data:`TOPICS`.
         value: What the events say, for instance a kernel's id.
     """
     return _digest(f'"{key}":"'.encode() + canonical_bytes(value)[1:-1])
 
 
 def names_in(kind: str, content: bytes) -> list[int]:
-    """Returns the names of an event, each once.
+    """Returns the names of an event, topics included, each once.
 
     Args:
         kind: Its type.
         content: The canonical bytes of its body, or of the header around it.
     """
+    return [*first_names_in(kind, content), *_topics_in(kind, content)]
+
+
+def _topics_in(kind: str, content: bytes) -> list[int]:
+    # What a header says around the body is found as well by this: no key of it is a topic.
+    if kind == INTENT:
+        # Three keys of every intent, found faster than by an expression for all of them.
+        places = [(content.rfind(key), len(key)) for key in _OF_INTENT]
+        return [_name_at(content, at, at + size) for at, size in places if at >= 0]
+    found: dict[int, None] = {}
+    for mark in _TOPIC.finditer(content):
+        found[_name_at(content, mark.start(), mark.end())] = None
+        if len(found) == MOST_TOPICS:
+            break
+    return list(found)
+
+
+def first_names_in(kind: str, content: bytes) -> list[int]:
+    """Returns the names of an event that logs of version 2 have in their index."""
     names = []
     if kind != RESULT:
         # Keys are sorted: a kernel stands before the facts of an event, a user after them.

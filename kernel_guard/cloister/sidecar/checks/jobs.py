@@ -168,6 +168,7 @@ def _outline_to_json(outline: Outline) -> dict[str, Any]:
         "carries": outline.carries,
         "forms": outline.forms,
         "display": outline.display,
+        "subjects": outline.subjects,
     }
 
 
@@ -183,4 +184,5 @@ def _outline_of(said: dict[str, Any], content: bytes) -> Outline:
         content,
         tuple((mime, digest) for mime, digest in said["forms"]),
         said["display"],
+        tuple(said["subjects"]),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cloister.core.outputdigest import ERROR, form_digests
 from cloister.core.outputdigest import error_digest as digest_of_error
 from cloister.core.volume import Amount
+from cloister.detect.pseudonyms import pseudonym
 from cloister.sidecar.amounts import amount_of, carries
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 MOST_RECORDED_BYTES: Final = 200_000
 #: Rows and cells are counted for the record up to this size; beyond it only where a rule needs it.
 MOST_COUNTED_BYTES: Final = 64 * 1024
+#: Values of an output that the record can be asked about by their pseudonyms; each costs a row of
+#: the index.
+MOST_SUBJECTS: Final = 50
 _TOKEN_TYPE: Final = re.compile(rb"([A-Z][A-Z0-9_]{1,40})~(?:~[a-z2-7]{52,154}|[a-z2-7]{10})")
 _PICTURES: Final = ("image/", "audio/", "video/")
 _DISPLAYED: Final = frozenset({"display_data", "update_display_data", "execute_result"})
@@ -44,6 +48,7 @@ class Outline:
         forms: Media types and digests of what a client shows of it; of a stream, which is digested
             as a whole, none.
         display: What its display id is known by, or empty.
+        subjects: Pseudonyms of the values that were masked in it, up to :data:`MOST_SUBJECTS`.
     """
 
     kind: str
@@ -56,6 +61,7 @@ class Outline:
     content: bytes = b""
     forms: tuple[tuple[str, str], ...] = ()
     display: str = ""
+    subjects: tuple[str, ...] = ()
 
 
 def outline(message: Message, size: int, *, is_counted: bool = True) -> Outline:
@@ -69,12 +75,12 @@ def outline(message: Message, size: int, *, is_counted: bool = True) -> Outline:
     """
     kind, (_, content) = message.msg_type, message.pack()
     text = b'{"type":"%s","content":%s}' % (kind.encode("ascii", "replace"), content)
-    stand_ins = {m.decode() for m in _TOKEN_TYPE.findall(content)} if b"~" in content else set()
+    tokens = {m[0]: m[1] for m in _TOKEN_TYPE.finditer(content)} if b"~" in content else {}
     return Outline(
         kind,
         size,
         hashlib.sha256(text).hexdigest(),
-        tuple(sorted(stand_ins)),
+        tuple(sorted({entity_type.decode() for entity_type in tokens.values()})),
         amount_of(kind, message.content, size)
         if is_counted or size <= MOST_COUNTED_BYTES
         else Amount(bytes=size),
@@ -83,6 +89,7 @@ def outline(message: Message, size: int, *, is_counted: bool = True) -> Outline:
         content if len(content) <= MOST_RECORDED_BYTES else b"",
         _forms(kind, message.content),
         _display(message.content),
+        tuple(pseudonym(token.decode()) for token in [*tokens][:MOST_SUBJECTS]),
     )
 
 

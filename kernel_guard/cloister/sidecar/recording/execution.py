@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_DIGESTS: Final = 1000  # of one execution
 MOST_REASONS: Final = 50
+MOST_SUBJECTS: Final = 100
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Execution:
     tally: Tally = field(default_factory=Tally)
     standing: Standing = field(default_factory=Standing)
     reasons: dict[tuple[str, str], int] = field(default_factory=dict)
+    subjects: dict[str, None] = field(default_factory=dict)
     reads: list[dict[str, Json]] = field(default_factory=list)
     real_paths: dict[str, Path] = field(default_factory=dict)
     fingerprints: dict[Path, Fingerprint] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Execution:
         else:
             self.shown += 1
             self.observed += disposition.word == "observed"
+        _add_subjects(self.subjects, output)
         self.shown_bytes += output.size
         self.amount += Amount(output.amount.rows, output.amount.cells, output.size)
         if len(self.digests) < MOST_DIGESTS:
@@ -101,6 +104,7 @@ class Execution:
             "egress": self.egress,
             **({"spends": self.spends} if self.spends else {}),
             "labels": [*sorted(self.tally.masked)],
+            **_subject_facts(self.subjects),
         }
 
     def payload(self) -> bytes:
@@ -123,6 +127,7 @@ class Late:
     digests: list[Json] = field(default_factory=list)
     masked: dict[str, int] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
+    subjects: dict[str, None] = field(default_factory=dict)
 
     def take(self, output: Outline, tally: Tally) -> None:
         """Counts one of them."""
@@ -130,6 +135,7 @@ class Late:
         if len(self.digests) < MOST_DIGESTS:
             self.digests.append(output.digest)
         self.masked.update(tally.masked)
+        _add_subjects(self.subjects, output)
 
     def facts(self) -> dict[str, Json]:
         """Returns what the record says of them."""
@@ -138,7 +144,18 @@ class Late:
             **self.standing.facts(),
             "count": self.count,
             "labels": [*sorted(self.masked)],
+            **_subject_facts(self.subjects),
         }
+
+
+def _add_subjects(subjects: dict[str, None], output: Outline) -> None:
+    for subject in output.subjects:
+        if len(subjects) < MOST_SUBJECTS:
+            subjects[subject] = None
+
+
+def _subject_facts(subjects: dict[str, None]) -> dict[str, Json]:
+    return {"subjects": [{"subject": subject} for subject in subjects]} if subjects else {}
 
 
 def disposition_of(

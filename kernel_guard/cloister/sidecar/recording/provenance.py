@@ -57,14 +57,14 @@ class Provenance:
         real = Path(str(fact["path"]))
         path = self._mask(str(real))
         listed = columns[:MOST_COLUMNS]
-        names = self._shown([str(column["name"]) for column in listed])
-        known = [{**column, "name": name} for column, name in zip(listed, names, strict=True)]
+        names = self._shown([str(column["column"]) for column in listed])
+        known = [{**column, "column": name} for column, name in zip(listed, names, strict=True)]
         found = self.files.was_read(execution.id, real) if self.files else None
         with self._lock:
             if found is not None:
                 execution.fingerprints[real] = found
             source = str(fact.get("dataset") or path)
-            self._columns[source] = {str(column["name"]): column for column in known}
+            self._columns[source] = {str(column["column"]): column for column in known}
             if all(other["path"] != path for other in execution.reads):
                 shown: list[Json] = [*known]
                 execution.reads.append({**fact, "path": path, "columns": shown})
@@ -78,7 +78,7 @@ class Provenance:
             names = [_text(frame, "name"), _text(frame, "kind")]
             parts = [(_texts(column, "from"), _texts(column, "steps")) for column in listed]
             for column, (origins, steps) in zip(listed, parts, strict=True):
-                names += [_text(column, "name"), *origins, *steps]
+                names += [_text(column, "column"), *origins, *steps]
             shown = iter(self._shown(names))
             name, kind = next(shown), next(shown)
             execution.frames[name] = {
@@ -86,7 +86,7 @@ class Provenance:
                 "kind": kind,
                 "columns": [
                     {
-                        "name": next(shown),
+                        "column": next(shown),
                         "from": [next(shown) for _ in origins],
                         "steps": [next(shown) for _ in steps],
                     }
@@ -120,7 +120,7 @@ class Provenance:
             "names_used": None if names is None else [shown[name] for name in used],
             "names_defined": None if names is None else [shown[name] for name in defined],
             "parents": _parents(flow, shown),
-            "sources": [*flow.sources],
+            "sources": [{"source": source} for source in flow.sources],
             "columns_used": self._columns_used(execution, flow.sources),
         }
         if written:
@@ -169,7 +169,7 @@ class Provenance:
 def _parents(flow: Flow, shown: dict[str, str]) -> list[Json]:
     return [
         {
-            "id": parent.execution_id,
+            "parent": parent.execution_id,
             "names": [shown[name] for name in parent.names],
             **({"files": [shown[path] for path in parent.files]} if parent.files else {}),
         }
