@@ -20,6 +20,7 @@ from cloister_lab.handlers import (
     VerifyHandler,
 )
 from cloister_lab.live.watching import watch_record
+from cloister_lab.questions import QUESTIONS
 from cloister_lab.terminals import close_terminals
 from cloister_lab.witnesses import keep_witnesses
 from cloister_lab.workspace import Workspace
@@ -61,10 +62,10 @@ def load_extension(serverapp: ServerApp) -> None:
         ".*$",
         [
             (url_path_join(base_url, API_ROOT, name), handler, {"workspace": workspace})
-            for name, handler in ROUTES
+            for name, handler in (*ROUTES, *QUESTIONS)
         ],
     )
-    serverapp.log.info("Cloister: status, executions and verify are served under %s", API_ROOT)
+    serverapp.log.info("Cloister: its status and its record are served under %s", API_ROOT)
 
 
 def _allows_scripts(home: Home) -> bool:
