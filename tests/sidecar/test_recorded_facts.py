@@ -166,7 +166,7 @@ class TestDataFlow:
         kernel.run("from pathlib import Path\n_ = Path('made.csv').write_text('a\\n1\\n')")
         writer = record.last()
         path = Path(kernel.run("str(Path('made.csv').resolve())").text.strip("'"))
-        assert writer["writes"] == [{"path": str(path)}]
+        assert writer["writes"] == [{"written": str(path)}]
         kernel.run("import pandas\nmade = pandas.read_csv('made.csv')")
         result = record.last()
         assert {"parent": writer["execution_id"], "names": [], "files": [str(path)]} in result[

@@ -29,30 +29,21 @@ _KERNEL: Final = b'"kernel_id":"'
 _USER: Final = b'"user":"'
 _READS: Final = b'"reads":['
 _DATASET: Final = b'"dataset":"'
-TOPICS: Final = (
-    "cell_id",
-    "code_sha256",
-    "column",
-    "host",
-    "notebook",
-    "parent",
-    "path",
-    "sha256",
-    "source",
-    "subject",
-)
-"""Further keys, wherever in an event they stand."""
+TOPICS: Final = ("column", "host", "notebook", "path", "source", "subject", "written")
+"""Further keys, wherever in an event they stand; and ``sha256`` of files and of pictures.
+
+Few, because each costs an append and a verification: what few events have in common with others is
+found through their kernel or notebook.
+"""
 
 MOST_TOPICS: Final = 300
 """Names under them that are indexed of one event, the first ones: a wide table has thousands."""
 
-TOPICS_SINCE: Final = 3
-"""The version of the tables that has them."""
-
-_TOPIC: Final = re.compile(b'"(?:%s)":"' % "|".join(TOPICS).encode())
-_OF_INTENT: Final = tuple(
-    b'"%s":"' % key.encode() for key in ("cell_id", "code_sha256", "notebook")
+# Keys are sorted, so in a form of an output the digest stands before the media type.
+_TOPIC: Final = re.compile(
+    rb'"(?:%s)":"[^"\\]*|"sha256":"[0-9a-f]{64}(?!","type":"(?!image/))' % "|".join(TOPICS).encode()
 )
+_NOTEBOOK: Final = b'"notebook":"'
 _REST_OF_TEXT: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _MOST_KNOWN: Final = 65_536
 
@@ -61,7 +52,7 @@ def name_of(key: str, value: str) -> int:
     """Returns the number that stands for a name.
 
     Args:
-        key: ``kernel_id``, ``user``, ``dataset``, or one of :data:`TOPICS`.
+        key: ``kernel_id``, ``user``, ``dataset``, ``sha256``, or one of :data:`TOPICS`.
         value: What the events say, for instance a kernel's id.
     """
     return _digest(f'"{key}":"'.encode() + canonical_bytes(value)[1:-1])
@@ -78,17 +69,24 @@ def names_in(kind: str, content: bytes) -> list[int]:
 
 
 def _topics_in(kind: str, content: bytes) -> list[int]:
-    # What a header says around the body is found as well by this: no key of it is a topic.
+    # What a header says around the body is looked at as well: no key of it is a topic.
     if kind == INTENT:
-        # Three keys of every intent, found faster than by an expression for all of them.
-        places = [(content.rfind(key), len(key)) for key in _OF_INTENT]
-        return [_name_at(content, at, at + size) for at, size in places if at >= 0]
+        at = content.rfind(_NOTEBOOK)
+        return [] if at < 0 else [_name_at(content, at, at + len(_NOTEBOOK))]
+    if b"\\" in content:
+        return _escaped_topics_in(content)
+    marks = dict.fromkeys(_TOPIC.findall(content))
+    names = [_known.get(mark) or _remember(mark) for mark in marks]
+    return names[:MOST_TOPICS] if len(names) > MOST_TOPICS else names
+
+
+def _escaped_topics_in(content: bytes) -> list[int]:
+    """Finds the same where a name holds a quote or a backslash, which is slower."""
     found: dict[int, None] = {}
     for mark in _TOPIC.finditer(content):
-        found[_name_at(content, mark.start(), mark.end())] = None
-        if len(found) == MOST_TOPICS:
-            break
-    return list(found)
+        start = mark.start()
+        found[_name_at(content, start, content.index(b'":"', start) + 3)] = None
+    return list(found)[:MOST_TOPICS]
 
 
 def first_names_in(kind: str, content: bytes) -> list[int]:
@@ -125,9 +123,14 @@ def _name_at(content: bytes, at: int, start: int) -> int:
         if said[-1:] == b"\\":  # the quote was escaped; such a text is read in whole, and not kept
             text = _REST_OF_TEXT.match(content, start)
             return _digest(content[at:start] + (text[0] if text else b""))
-        if len(_known) >= _MOST_KNOWN:
-            _known.clear()
-        name = _known[said] = _digest(said)
+        name = _remember(said)
+    return name
+
+
+def _remember(said: bytes) -> int:
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    name = _known[said] = _digest(said)
     return name
 
 

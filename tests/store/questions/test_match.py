@@ -30,8 +30,8 @@ def printed(text, name="stdout"):
     return {"output_type": "stream", "name": name, "text": text}
 
 
-def verdicts(record, *cells):
-    return [line["verdict"] for line in match(record, notebook(*cells))["cells"]]
+def verdicts(record, *cells, name="/w/a.ipynb"):
+    return [line["verdict"] for line in match(record, notebook(*cells), name=name)["cells"]]
 
 
 DATA = {"text/html": "<b>1</b>", "text/plain": "1"}
@@ -79,6 +79,12 @@ def test_what_never_ran_what_was_edited_and_what_was_cleared(record, ran):
     assert verdicts(record, cell("print(1)")) == ["cleared"]
     assert verdicts(record, cell("x = 1", name="new")) == ["not run"]
     assert match(record, notebook(cell("print(1)")))["ok"]
+
+
+def test_a_notebook_that_was_moved_is_known_by_its_code(record, ran):
+    saved = cell("print(1)", printed("1\n2\n"), shown(), name=None)
+    assert verdicts(record, saved, name="/elsewhere/b.ipynb") == ["matches"]
+    assert verdicts(record, saved, name=None) == ["matches"]
 
 
 def test_a_number_that_no_execution_had_is_flagged(record, ran):

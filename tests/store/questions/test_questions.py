@@ -72,7 +72,7 @@ class TestTouched:
         assert how(touched(record, Subject(column="number"))) == {carried: ["carried"]}
 
     def test_a_file_a_host_and_a_person(self, history, record):
-        wrote = history.run("w", writes=[{"path": "/w/o.csv"}])
+        wrote = history.run("w", writes=[{"written": "/w/o.csv"}])
         read = history.run("r", reads=[reads("/w/o.csv")], sources=sources("/w/o.csv"))
         sent = history.run("s")
         history.event("egress.allowed", execution_id=sent, host="api.example.org", port=443)
@@ -97,8 +97,8 @@ class TestGraph:
             sources=sources("patients"),
         )  # fmt: skip
         two = history.run(
-            "df.to_csv()", kernel="k1", parents=[parent(one, "df")], writes=[{"path": "/w/o.csv"}],
-            sources=sources("patients"),
+            "df.to_csv()", kernel="k1", parents=[parent(one, "df")],
+            writes=[{"written": "/w/o.csv"}], sources=sources("patients"),
         )  # fmt: skip
         three = history.run(
             "o = read", kernel="k2", reads=[reads("/w/o.csv")], sources=sources("/w/o.csv")
@@ -130,7 +130,7 @@ class TestGraph:
     def test_a_moved_file_is_known_by_its_content(self, history, record, tmp_path):
         model = tmp_path / "renamed.pkl"
         model.write_bytes(b"weights")
-        made = history.run("train", writes=[{"path": "/w/model.pkl"}])
+        made = history.run("train", writes=[{"written": "/w/model.pkl"}])
         digest = hashlib.sha256(b"weights").hexdigest()
         history.event(
             "file.fingerprinted", execution_id=made, path="/w/model.pkl", how="written",
@@ -153,7 +153,7 @@ class TestGraph:
 
     def test_drawings_take_no_names_for_more_than_text(self, history, record):
         evil = 'x"] --> y; end\n"\\'
-        name = history.run("w", writes=[{"path": f"/w/{evil}"}])
+        name = history.run("w", writes=[{"written": f"/w/{evil}"}])
         found = graph(record, [name])
         lines = drawing.mermaid(found).splitlines()
         assert lines[0] == "flowchart LR"

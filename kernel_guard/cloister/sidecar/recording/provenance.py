@@ -124,7 +124,7 @@ class Provenance:
             "columns_used": self._columns_used(execution, flow.sources),
         }
         if written:
-            facts["writes"] = [{"path": shown[str(path)]} for path in written]
+            facts["writes"] = [{"written": shown[str(path)]} for path in written]
         if execution.frames:
             facts["frames"] = [*execution.frames.values()]
         return facts

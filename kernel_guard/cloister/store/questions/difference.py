@@ -5,14 +5,12 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Final
 
-from cloister.store.executions import INTENT
 from cloister.store.questions.match import are_equal, outputs_of
-from cloister.store.questions.record import listed
+from cloister.store.questions.record import listed, runs_of_kernel
 
 if TYPE_CHECKING:
     from cloister.store.questions.record import Record, Run
 
-_MOST_RUNS: Final = 10_000
 _FACTS: Final = ("environment", "policy_digest", "user", "notebook")
 
 
@@ -23,9 +21,9 @@ def runs_of(record: Record, name: str) -> list[Run]:
         record: The record.
         name: Id of a kernel, or of an execution (its first characters do).
     """
-    intents = record.about("kernel_id", name, kinds=[INTENT], limit=_MOST_RUNS)
-    if intents:
-        return record.runs(str(event.body.get("execution_id")) for event in intents)
+    runs = runs_of_kernel(record, name)
+    if runs:
+        return runs
     run = record.run(name)
     return [] if run is None else [run]
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.store.executions import RESULT
-from cloister.store.questions.record import listed
+from cloister.store.questions.record import listed, runs_of_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,31 +98,26 @@ def makers(record: Record, *, digest: str | None = None, path: str | None = None
 
     Args:
         record: The record.
-        digest: SHA-256 of a file, or of a form of an output.
+        digest: SHA-256 of a file, or of a picture in an output.
         path: Where a file was written, as the record has it.
     """
-    found: dict[str, None] = {}
-    for key, value in (("sha256", digest), ("path", path)):
-        if value is None:
-            continue
-        for event in record.about(key, value, limit=200):
-            body = event.body
-            name = body.get("execution_id")
-            showed = (
-                key == "sha256"
-                and event.type != "file.fingerprinted"
-                and any(
-                    form.get("sha256") == value
-                    for item in [*listed(body, "displayed"), *listed(body, "display_updates")]
-                    for form in listed(item, "forms")
-                )
-            )
-            wrote = body.get("how") == "written" or any(
-                item.get("path") == value for item in listed(body, "writes")
-            )
-            if isinstance(name, str) and (showed or wrote):
-                found[name] = None
-    return list(found)
+    events = []
+    if digest is not None:
+        events += [e for e in record.about("sha256", digest) if _made(e.body, digest)]
+    if path is not None:
+        events += record.about("written", path)
+    names = (event.body.get("execution_id") for event in events)
+    return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def _made(body: dict[str, Any], digest: str) -> bool:
+    """Returns whether an event says that its execution wrote a file, or showed a picture."""
+    if body.get("sha256") == digest:
+        return body.get("how") == "written"
+    outputs = [*listed(body, "displayed"), *listed(body, "display_updates")]
+    return any(
+        form.get("sha256") == digest for output in outputs for form in listed(output, "forms")
+    )
 
 
 def graph(
@@ -139,7 +134,7 @@ def graph(
         way: Back to the files, or on to what was made.
         most: The most executions.
     """
-    found = Graph()
+    found, followers = Graph(), _Followers(record)
     waiting = list(dict.fromkeys(start))
     seen: set[str] = set()
     while waiting:
@@ -154,7 +149,7 @@ def graph(
             if way is Way.BACK:
                 waiting += run.parents + _writers(record, found, run)
             else:
-                waiting += _followers(record, run)
+                waiting += followers.of(run) + _readers(record, run)
         waiting = [name for name in dict.fromkeys(waiting) if name not in seen]
     _close(found)
     return found
@@ -191,7 +186,7 @@ def _add_run(found: Graph, run: Run) -> None:
         who = str(read.get("attested_by", "kernel"))
         found.edges[Edge(source.id, node, "read", who)] = None
     for written in listed(result, "writes"):
-        target = _file(str(written.get("path")), None)
+        target = _file(str(written.get("written")), None)
         found.nodes.setdefault(target.id, target)
         found.edges[Edge(node, target.id, "wrote", "sidecar")] = None
 
@@ -199,32 +194,47 @@ def _add_run(found: Graph, run: Run) -> None:
 def _writers(record: Record, found: Graph, run: Run) -> list[str]:
     """Returns the executions, of any kernel, that wrote the files which one read."""
     writers = []
+    before = run.facts[-1].seq if run.facts else run.intent.seq
     for read in listed(run.result, "reads"):
-        path = read.get("path")
-        if not isinstance(path, str):
-            continue
-        before = run.facts[-1].seq if run.facts else run.intent.seq
-        for event in record.about("path", path, kinds=[RESULT], before=before, limit=20):
-            if any(item.get("path") == path for item in listed(event.body, "writes")):
-                writers.append(str(event.body.get("execution_id")))
-                source, target = _file(path, None), _source(read)
-                if target.id != source.id:  # a dataset of the catalogue that a cell wrote
-                    found.nodes.setdefault(source.id, source)
-                    found.edges[Edge(source.id, target.id, "is", "sidecar")] = None
-                break
+        path = str(read.get("path"))
+        for event in record.about("written", path, kinds=[RESULT], before=before, limit=1):
+            writers.append(str(event.body.get("execution_id")))
+            source, target = _file(path, None), _source(read)
+            if target.id != source.id:  # a dataset of the catalogue that a cell wrote
+                found.nodes.setdefault(source.id, source)
+                found.edges[Edge(source.id, target.id, "is", "sidecar")] = None
     return writers
 
 
-def _followers(record: Record, run: Run) -> list[str]:
-    """Returns the executions that used what one made."""
-    found = [e.body.get("execution_id") for e in record.about("parent", run.id, kinds=[RESULT])]
+class _Followers:
+    """Executions by those that they go back to; names are known within one kernel only."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._known: dict[str, dict[str, list[str]]] = {}
+
+    def of(self, run: Run) -> list[str]:
+        """Returns the executions of the same kernel that used what one made."""
+        kernel = str(run.intent.body.get("kernel_id"))
+        if kernel not in self._known:
+            followers: dict[str, list[str]] = {}
+            for other in runs_of_kernel(self._record, kernel):
+                for parent in other.parents:
+                    followers.setdefault(parent, []).append(other.id)
+            self._known[kernel] = followers
+        return self._known[kernel].get(run.id, [])
+
+
+def _readers(record: Record, run: Run) -> list[str]:
+    """Returns the executions, of any kernel, that read what one wrote."""
+    found = []
     for written in listed(run.result, "writes"):
-        path = str(written.get("path"))
+        path = str(written.get("written"))
         for event in record.about("path", path, kinds=[RESULT]):
             is_read = any(item.get("path") == path for item in listed(event.body, "reads"))
             if is_read and event.seq > run.intent.seq:
-                found.append(event.body.get("execution_id"))
-    return [name for name in found if isinstance(name, str)]
+                found.append(str(event.body.get("execution_id")))
+    return found
 
 
 def _close(found: Graph) -> None:

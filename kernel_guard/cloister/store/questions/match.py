@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cloister.core.outputdigest import UNKNOWN
 from cloister.store.executions import INTENT, LATE_OUTPUT
-from cloister.store.questions.record import listed
+from cloister.store.questions.record import listed, runs_of_kernel
 from cloister.store.questions.saved import Output, recorded_output, saved_cells
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ NUMBER_DIFFERS: Final = "number differs"
 FLAGGED: Final = frozenset({OUTPUTS_DIFFER, EDITED, NEVER_RAN, NUMBER_DIFFERS})
 """What does not agree with the record."""
 
-_MOST_RUNS: Final = 200
+_MOST_RUNS: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -62,8 +62,10 @@ def match(record: Record, notebook: object, *, name: str | None = None) -> dict[
     """
     lines, runs = [], []
     changes = _Changes(record)
-    for cell in saved_cells(notebook):
-        finding = _find(record, cell, changes, name)
+    cells = saved_cells(notebook)
+    ran = _Ran(record, cells, name)
+    for cell in cells:
+        finding = _find(cell, ran, changes)
         if finding.run is not None and finding.verdict in {MATCHES, CLEARED}:
             runs.append(finding.run)
         lines.append(_line(cell, finding))
@@ -125,18 +127,41 @@ class _Changes:
         return self._known[kernel]
 
     def _of(self, kernel: str) -> dict[str, list[Any]]:
-        intents = self._record.about("kernel_id", kernel, kinds=[INTENT], limit=10_000)
         found: dict[str, list[Any]] = {}
-        for run in self._record.runs(str(e.body.get("execution_id")) for e in intents):
+        for run in runs_of_kernel(self._record, kernel):
             for event in run.facts:
                 for update in listed(event.body, "display_updates"):
                     found[str(update.get("display"))] = update.get("forms") or []
         return found
 
 
-def _find(record: Record, cell: Cell, changes: _Changes, name: str | None) -> _Finding:
-    runs = _runs(record, "code_sha256", cell.code_sha256)
-    runs.sort(key=lambda run: _fitness(run, cell, name), reverse=True)
+class _Ran:
+    """The executions that a notebook may show: of its own, and others of the same code."""
+
+    def __init__(self, record: Record, cells: Sequence[Cell], name: str | None) -> None:
+        self._name = name
+        self._own: list[Run] = []
+        if name is not None:
+            intents = record.about("notebook", name, kinds=[INTENT], limit=_MOST_RUNS)
+            self._own = record.runs(str(event.body.get("execution_id")) for event in intents)
+        codes = {run.intent.body.get("code_sha256") for run in self._own}
+        # Where a notebook was moved, or ran without a server, the record has another name or none.
+        missing = {cell.code_sha256 for cell in cells} - codes
+        self._others = record.ran_code(missing) if missing else {}
+
+    def of(self, cell: Cell) -> list[Run]:
+        """Returns the executions of a cell's code, those first that fit it best."""
+        own = [r for r in self._own if r.intent.body.get("code_sha256") == cell.code_sha256]
+        found = own or self._others.get(cell.code_sha256, [])
+        return sorted(found, key=lambda run: _fitness(run, cell), reverse=True)
+
+    def of_cell(self, cell: Cell) -> list[Run]:
+        """Returns the executions of a cell, whatever its code was then."""
+        return [r for r in self._own if cell.id and r.intent.body.get("cell_id") == cell.id]
+
+
+def _find(cell: Cell, ran: _Ran, changes: _Changes) -> _Finding:
+    runs = ran.of(cell)
     if not cell.outputs:
         if not runs:
             return _Finding(NOT_RUN)
@@ -150,23 +175,16 @@ def _find(record: Record, cell: Cell, changes: _Changes, name: str | None) -> _F
     if runs:
         expected = outputs_of(runs[0], changes.after(runs[0]))[0]
         return _Finding(OUTPUTS_DIFFER, runs[0], _differences(cell.outputs, expected))
-    if cell.id is not None and (others := _runs(record, "cell_id", cell.id)):
+    if others := ran.of_cell(cell):
         return _Finding(EDITED, others[-1])
     return _Finding(NEVER_RAN)
 
 
-def _runs(record: Record, key: str, value: str) -> list[Run]:
-    events = record.about(key, value, kinds=[INTENT], limit=_MOST_RUNS)
-    return record.runs(str(event.body.get("execution_id")) for event in events)
-
-
-def _fitness(run: Run, cell: Cell, name: str | None) -> tuple[bool, bool, bool, int]:
-    """Ranks executions of the same code: whose number, cell and notebook agree; then the newest."""
-    intent = run.intent.body
+def _fitness(run: Run, cell: Cell) -> tuple[bool, bool, int]:
+    """Ranks executions of the same code: whose number and cell agree; then the newest."""
     return (
         run.result.get("execution_count") == cell.execution_count,
-        cell.id is not None and intent.get("cell_id") == cell.id,
-        name is not None and intent.get("notebook") == name,
+        cell.id is not None and run.intent.body.get("cell_id") == cell.id,
         run.intent.seq,
     )
 

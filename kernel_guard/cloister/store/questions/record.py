@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cloister.store.lineage_reader import LineageReader
     from cloister.store.lineage_store import Rows
 
+MOST_OF_KERNEL: Final = 10_000
+"""Executions of one kernel that a question looks at."""
+
 _AT_ONCE: Final = 200
 _PAGE: Final = 2_000
 _NO_END: Final = 2**62
@@ -90,7 +93,7 @@ class Run:
             "sources": self.sources,
             "names_used": result.get("names_used"),
             "names_defined": result.get("names_defined"),
-            "writes": [item.get("path") for item in listed(result, "writes")],
+            "writes": [item.get("written") for item in listed(result, "writes")],
             "columns": [
                 {"of": item.get("of"), "column": item.get("column"), "level": item.get("level")}
                 for item in listed(result, "columns_used")
@@ -188,6 +191,29 @@ class Record:
                 return
             after = page[-1].seq
 
+    def ran_code(self, digests: Iterable[str], *, most: int = 200) -> dict[str, list[Run]]:
+        """Returns the newest executions of some pieces of code, by its digest, the newest first.
+
+        Code is not in the index, so this looks at the intents from the newest on, until there are
+        ``most`` of each piece or no more intents.
+        """
+        wanted = {digest: [] for digest in digests}  # type: dict[str, list[str]]
+        before: int | None = None
+        while any(len(names) < most for names in wanted.values()):
+            page = self.newest(INTENT, before=before, limit=_PAGE)
+            for event in page:
+                names = wanted.get(str(event.body.get("code_sha256")))
+                if names is not None and len(names) < most:
+                    names.append(str(event.body.get("execution_id")))
+            if len(page) < _PAGE:
+                break
+            before = page[-1].seq
+        runs = {run.id: run for run in self.runs(n for names in wanted.values() for n in names)}
+        return {
+            digest: [runs[name] for name in names if name in runs]
+            for digest, names in wanted.items()
+        }
+
     def newest(self, kind: str, *, before: int | None = None, limit: int) -> list[Event]:
         """Returns the newest events of one type, newest first."""
         with self._reader.reading() as rows:
@@ -222,6 +248,12 @@ class Record:
                 else:
                     high = middle - 1
             return low
+
+
+def runs_of_kernel(record: Record, kernel_id: str) -> list[Run]:
+    """Returns the executions of a kernel, the newest :data:`MOST_OF_KERNEL`, in order."""
+    intents = record.about("kernel_id", kernel_id, kinds=[INTENT], limit=MOST_OF_KERNEL)
+    return record.runs(str(event.body.get("execution_id")) for event in intents)
 
 
 def listed(facts: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ class Subject:
         if self.dataset is not None:
             return [("dataset", self.dataset), ("source", self.dataset)]
         if self.path is not None:
-            return [("path", self.path), ("source", self.path)]
+            return [("path", self.path), ("written", self.path), ("source", self.path)]
         if self.host is not None:
             return [("host", self.host)]
         return [("subject", person) for person in self.people]
@@ -96,7 +96,7 @@ def _how(run: Run, subject: Subject) -> list[str]:
         ways |= {"read"} if is_read else set()
         if not is_read and (subject.dataset or subject.path) in run.sources:
             ways.add("derived")
-        if subject.path and any(w.get("path") == subject.path for w in listed(result, "writes")):
+        if subject.path and any(w.get("written") == subject.path for w in listed(result, "writes")):
             ways.add("wrote")
         if subject.dataset and _names_dataset(run, subject.dataset):
             ways.add("spent")
