@@ -40,6 +40,11 @@ class Workspace:
         self._checker = RecordChecker(self._home, verify_record)
         self.archive = Archive(self._home)
 
+    @property
+    def version(self) -> str:
+        """The version of Cloister that serves it."""
+        return _version()
+
     def prepare(self) -> None:
         """Makes the home if there is none. What goes wrong is logged and shown by ``status``."""
         try:

@@ -21,7 +21,7 @@ from cloister.cli.questions import (
     viewers,
 )
 from cloister.cli.verify import verify
-from cloister.cli.workspace import current_home
+from cloister.cli.workspace import current_home, recorded_change
 from cloister.store.executions import iso_time
 from cloister.store.keys import open_keyring
 from cloister.store.lineage_reader import LineageReader
@@ -86,12 +86,20 @@ def list_command(
 @click.argument("execution_id", metavar="ID")
 @json_option
 def show(execution_id: str, *, as_json: bool) -> None:
-    """Show every event of the execution ID, with its code and outputs as they were shown."""
+    """Show every event of the execution ID, with its code and outputs as they were shown.
+
+    That somebody read code and outputs is on record before they are shown.
+    """
     home = current_home()
     with LineageReader(home, open_keyring(home)) as reader:
         entries = reader.get(execution_id)
     if not entries:
         raise unknown_execution()
+    read = [entry for entry in entries if entry.payload]
+    if read:
+        with recorded_change(home) as record:
+            of, numbers = entries[0].body.get("execution_id"), [entry.seq for entry in read]
+            record("lineage.read", {"of": of, "events": [*numbers], "how": "show"})
     events = [_as_dict(entry) for entry in entries]
     if as_json:
         print_json({"id": entries[0].body.get("execution_id"), "events": events})

@@ -48,11 +48,13 @@ class Execution:
     reasons: dict[tuple[str, str], int] = field(default_factory=dict)
     subjects: dict[str, None] = field(default_factory=dict)
     reads: list[dict[str, Json]] = field(default_factory=list)
+    more_reads: int = 0
     real_paths: dict[str, Path] = field(default_factory=dict)
     fingerprints: dict[Path, Fingerprint] = field(default_factory=dict)
     egress: list[Json] = field(default_factory=list)
     spends: list[Json] = field(default_factory=list)
     frames: dict[str, dict[str, Json]] = field(default_factory=dict)
+    frame_names: int = 0
 
     def take(self, output: Outline, disposition: Disposition) -> None:
         """Counts an output as it left, and keeps its digest and, where it is short, its content."""

@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 MOST_COLUMNS: Final = 200
 MOST_FRAMES: Final = 50
+MOST_READS: Final = 1_000
+MOST_NAMES: Final = 4_000
+"""Names of tables, columns and steps that are recorded of one execution; a kernel says them."""
+
 _LONGEST_NAME: Final = 128
 
 
@@ -65,7 +69,11 @@ class Provenance:
                 execution.fingerprints[real] = found
             source = str(fact.get("dataset") or path)
             self._columns[source] = {str(column["column"]): column for column in known}
-            if all(other["path"] != path for other in execution.reads):
+            if path in execution.real_paths:
+                return
+            if len(execution.reads) >= MOST_READS:
+                execution.more_reads += 1
+            else:
                 shown: list[Json] = [*known]
                 execution.reads.append({**fact, "path": path, "columns": shown})
                 execution.real_paths[path] = real
@@ -79,6 +87,9 @@ class Provenance:
             parts = [(_texts(column, "from"), _texts(column, "steps")) for column in listed]
             for column, (origins, steps) in zip(listed, parts, strict=True):
                 names += [_text(column, "column"), *origins, *steps]
+            execution.frame_names += len(names)
+            if execution.frame_names > MOST_NAMES:
+                return
             shown = iter(self._shown(names))
             name, kind = next(shown), next(shown)
             execution.frames[name] = {
@@ -99,9 +110,10 @@ class Provenance:
         """Returns what an execution that has run used, made and goes back to."""
         try:
             return self._ended(execution)
-        except CloisterError as error:
-            # Its result is recorded all the same; what could not be checked is left out of it.
-            logger.error("%s", error)
+        except Exception as error:  # noqa: BLE001 - the result is recorded all the same
+            # What could not be checked is left out of it. The text of an error may hold a name.
+            code = error.code if isinstance(error, CloisterError) else type(error).__name__
+            logger.error("What an execution used and made is not on record: %s", code)
             return {"names_used": None, "names_defined": None, "parents": [], "sources": []}
 
     def _ended(self, execution: Execution) -> dict[str, Json]:
@@ -125,6 +137,8 @@ class Provenance:
         }
         if written:
             facts["writes"] = [{"written": shown[str(path)]} for path in written]
+        if execution.more_reads:
+            facts["reads_more"] = execution.more_reads
         if execution.frames:
             facts["frames"] = [*execution.frames.values()]
         return facts
