@@ -59,7 +59,7 @@ def make_older(home, version):
     database.close()
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_log_of_an_older_version_is_brought_up_to_date(home, keyring, log, version):
     fill(log, 20)
     log.close()
@@ -74,13 +74,17 @@ def test_log_of_an_older_version_is_brought_up_to_date(home, keyring, log, versi
     assert len(reader.executions(50, notebook="b.ipynb")) == 1
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_log_of_an_older_version_is_verified_as_it_is(home, keyring, log, version):
     fill(log, 20)
     log.close()
     make_older(home, version)
     assert verify_home(home, keyring).ok
-    if version == 2:
+    if version == 1:
+        with sqlite3.connect(home.lineage_path) as database:
+            database.execute("CREATE TABLE mention (name INTEGER, seq INTEGER)")
+        assert not verify_home(home, keyring).ok
+    else:
         with sqlite3.connect(home.lineage_path) as database:
             database.execute("DELETE FROM mention WHERE seq = 2")
         assert not verify_home(home, keyring).ok

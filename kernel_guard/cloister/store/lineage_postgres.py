@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from cloister.core.errors import StoreUnavailable
     from cloister.store.store_settings import StoreSettings
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest migration in ``store/migrations``; tables of another one are not touched."""
 
 VERSION_TABLE: Final = "lineage_version"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 APPLICATION_ID: Final = 0x434C4C47  # "CLLG"
-SCHEMA_VERSION: Final = 3
-OLDER_VERSIONS: Final = (1, 2)
+SCHEMA_VERSION: Final = 4
+OLDER_VERSIONS: Final = (1, 2, 3)
 """Versions that a writer brings up to date; the index was then missing, or knew fewer names."""
 
 

@@ -5,7 +5,7 @@ A *name* is what an event says under ``kernel_id``, ``user`` or ``dataset``, or 
 whoever checks it. A cell's kernel and user are indexed with its intent, what it read with its
 result; other events with all of them. The index holds the first 64 bits of each name's SHA-256 with
 the number of the event. It is no part of the tree, so verification rebuilds it and compares: a row
-that was taken out hides nothing for long. Logs of version 2 have no topics in it.
+that was taken out hides nothing for long. Tables before version 4 have no topics in it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import re
 from array import array
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cloister.core.records import canonical_bytes
 from cloister.store.executions import INTENT, RESULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 # In canonical JSON the first quote of `"user":"` can only open a key: a quote inside a text is
 # escaped, and one that closed a text would be followed by a comma, a colon or a bracket.
@@ -36,6 +36,8 @@ Few, because each costs an append and a verification: what few events have in co
 found through their kernel or notebook.
 """
 
+_INDEX_SINCE: Final = 2
+_TOPICS_SINCE: Final = 4
 MOST_TOPICS: Final = 300
 """Names under them that are indexed of one event, the first ones: a wide table has thousands."""
 
@@ -90,7 +92,7 @@ def _escaped_topics_in(content: bytes) -> list[int]:
 
 
 def first_names_in(kind: str, content: bytes) -> list[int]:
-    """Returns the names of an event that logs of version 2 have in their index."""
+    """Returns the names of an event that tables before version 4 have in their index."""
     names = []
     if kind != RESULT:
         # Keys are sorted: a kernel stands before the facts of an event, a user after them.
@@ -137,6 +139,19 @@ def _remember(said: bytes) -> int:
 def _digest(said: bytes) -> int:
     # Signed, because that is the integer both databases have.
     return int.from_bytes(hashlib.sha256(said).digest()[:8], "big", signed=True)
+
+
+NamesIn: TypeAlias = "Callable[[str, bytes], list[int]]"
+
+
+def indexed_by(version: int) -> NamesIn | None:
+    """Returns what the index holds in tables of a version; ``None`` where there is no index.
+
+    Tables of an older version are verified as they are, until a writer brings them up to date.
+    """
+    if version < _INDEX_SINCE:
+        return None
+    return names_in if version >= _TOPICS_SINCE else first_names_in
 
 
 class MentionCheck:

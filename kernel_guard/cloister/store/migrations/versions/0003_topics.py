@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from cloister.store.mentions import names_in
 
-revision = "0002"
+revision = "0003"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
