@@ -7,6 +7,7 @@ in its address, which servers log.
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,6 +52,11 @@ class QuestionHandler(CloisterHandler):
             raise QueryError(f"{name} is missing or too long.", remedy=f"Give {name}.")
         return value
 
+    def recorded(self, path: str) -> str:
+        """Returns a path of the server's contents as the record has it: absolute."""
+        root = getattr(self.contents_manager, "root_dir", "")
+        return os.path.realpath(os.path.join(root, path)) if root else path  # noqa: PTH118 - texts
+
     def body(self) -> dict[str, Any]:
         """Returns the JSON object of the request.
 
@@ -74,7 +80,7 @@ class TimelineHandler(QuestionHandler):
     async def get(self) -> None:
         """Answers with what ran in a notebook, in order."""
         query = self.query("notebook", "limit", "before")
-        notebook = self.required(query, "notebook")
+        notebook = self.recorded(self.required(query, "notebook"))
         limit, before = parse_limit(query.get("limit")), parse_before(query.get("before"))
         await self.answer(
             lambda: {
@@ -95,7 +101,7 @@ class TouchedHandler(QuestionHandler):
         subject = Subject(
             dataset=query.get("dataset"),
             column=query.get("column"),
-            path=query.get("path"),
+            path=self.recorded(query["path"]) if query.get("path") else None,
             host=query.get("host"),
         )
         if subject == Subject():
@@ -208,7 +214,7 @@ class MatchHandler(QuestionHandler):
             lambda: match(
                 self.archive.record(),
                 body.get("notebook"),
-                name=name if isinstance(name, str) else None,
+                name=self.recorded(name) if isinstance(name, str) else None,
             )
         )
 

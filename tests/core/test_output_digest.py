@@ -46,6 +46,8 @@ def test_a_text_without_moves_is_digested_as_it_is(text):
         ("ab\rc\nd", "cb\nd"),
         ("a\r\nb", "a\nb"),
         ("\bx", "x"),
+        ("\U0001f680 10%\r\U0001f680 20%", "\U0001f680 20%"),
+        ("ab\r\U0001f680", "\U0001f680"),
     ],
 )
 def test_moves_are_played_as_jupyterlab_does(text, shown):

@@ -58,6 +58,18 @@ def test_answers_are_json(server, asked, name):
     assert isinstance(response.json(), dict)
 
 
+def test_a_notebook_is_named_from_the_root_of_the_server(server):
+    from cloister.core.records import Record
+
+    path = server.root.resolve() / "analysis.ipynb"
+    body = {"execution_id": "n-1", "kernel_id": "k", "user": "ann", "notebook": str(path)}
+    with LineageLog(server.home, open_keyring(server.home)) as log:
+        log.append([Record("cell.intent", body)])
+    for name in ("analysis.ipynb", str(path)):
+        rows = ask(server, "lineage/timeline", notebook=name).json()["executions"]
+        assert [row["id"] for row in rows] == ["n-1"]
+
+
 def test_graphs_and_differences_begin_with_an_id(server, asked):
     newest, oldest = asked
     found = ask(server, "lineage/graph", of=newest["id"]).json()

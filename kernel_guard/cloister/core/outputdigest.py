@@ -27,6 +27,8 @@ UNKNOWN: Final = ""
 """A digest that equals none, of content that cannot be digested."""
 
 _CONTROL: Final = re.compile("[\n\b\r]")
+_ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
+_UNIT: Final = re.compile("[\ud800-\udfff]")
 _BLANKS: Final = re.compile(r"\s+")
 _PIXELS: Final = ("image/", "audio/", "video/")
 _LARGEST_EXACT: Final = 2**53  # JavaScript has no larger whole numbers
@@ -44,6 +46,7 @@ class StreamText:
 
     def add(self, text: str) -> None:
         """Takes the next piece, wherever it was cut."""
+        text = _ASTRAL.sub(_as_units, text)
         if "\b" in text or "\r" in text:
             self._play(text)
             return
@@ -57,7 +60,7 @@ class StreamText:
     def digest(self) -> str:
         """Returns the digest of all that is shown now, as hex."""
         whole = self._finished.copy()
-        whole.update(_bytes(self._line))
+        whole.update(_bytes(_as_characters(self._line)))
         return whole.hexdigest()
 
     def _play(self, text: str) -> None:
@@ -83,8 +86,21 @@ class StreamText:
         self._at += len(text)
 
     def _finish(self, rest: str) -> None:
-        self._finished.update(_bytes(self._line + rest))
+        self._finished.update(_bytes(_as_characters(self._line + rest)))
         self._line, self._at = "", 0
+
+
+def _as_units(match: re.Match[str]) -> str:
+    """Returns a character as the two units that JavaScript moves over."""
+    number = ord(match[0]) - 0x10000
+    return chr(0xD800 + (number >> 10)) + chr(0xDC00 + (number & 0x3FF))
+
+
+def _as_characters(text: str) -> str:
+    """Returns a text of units with the characters that pairs of them make."""
+    if _UNIT.search(text) is None:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def stream_digest(text: object) -> str:

@@ -55,6 +55,13 @@ class TestTouched:
         assert how(answer) == {reader: ["read"], derived: ["derived"]}
         assert [event["type"] for event in answer["events"]] == ["catalog.labelled"]
 
+    def test_an_open_that_no_hook_reported_was_seen_from_outside(self, history, record):
+        name = history.run("raw = os.open(...)")
+        history.event(
+            "kernel.level_raised", execution_id=name, dataset="patients", seen_by="inotify"
+        )
+        assert how(touched(record, Subject(dataset="patients"))) == {name: ["opened"]}
+
     def test_a_column_of_one_dataset_and_not_its_namesake(self, history, record):
         read = history.run("r", reads=[reads("/d/p.csv", "patients", columns=[SSN])])
         named = history.run("n", columns_used=[{**SSN, "of": "patients"}])

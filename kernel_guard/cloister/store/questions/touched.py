@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from cloister.store.questions.record import Event, Record, Run
 
-_HOW: Final = ("read", "derived", "named", "carried", "wrote", "showed", "sent", "spent")
+LEVEL_RAISED: Final = "kernel.level_raised"
+_HOW: Final = ("read", "opened", "derived", "named", "carried", "wrote", "showed", "sent", "spent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def touched(
 
     Returns:
         ``executions``: rows of the timeline with ``how`` each touched it: ``read`` it, ``derived``
-        from it, ``named`` its column, ``carried`` a column made of it, ``wrote`` it, ``showed``
+        from it, ``opened`` it for the first time in its kernel (seen from outside), ``named`` its
+        column, ``carried`` a column made of it, ``wrote`` it, ``showed``
         the person's stand-in, ``sent`` to the host, ``spent`` its budget. ``events``: what happened
         outside of executions.
     """
@@ -100,6 +102,11 @@ def _how(run: Run, subject: Subject) -> list[str]:
             ways.add("wrote")
         if subject.dataset and _names_dataset(run, subject.dataset):
             ways.add("spent")
+        if subject.dataset and any(
+            fact.type == LEVEL_RAISED and fact.body.get("dataset") == subject.dataset
+            for fact in run.facts
+        ):
+            ways.add("opened")
     elif subject.host is not None:
         hosts = [fact.body.get("host") for fact in run.facts]
         hosts += [item.get("host") for item in listed(result, "egress")]
