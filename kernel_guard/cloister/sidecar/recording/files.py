@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE_S = 3.0
+_PATIENCE_S = 1.0
 
 
 class Files:

@@ -14,6 +14,7 @@ import queue
 import stat
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -59,9 +60,14 @@ class Fingerprint:
 
 
 def fingerprint(path: Path) -> Fingerprint | None:
-    """Returns what a file holds now; ``None`` where that cannot be said."""
+    """Returns what a file holds now; ``None`` where that cannot be said.
+
+    A kernel can put a link or a pipe in the place of a file that it wrote. Neither is followed, or
+    waited for.
+    """
     try:
-        with path.open("rb", buffering=0) as file:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
                 return None
@@ -121,7 +127,8 @@ class Fingerprinter:
         with self._lock:
             thread = self._thread
         if thread is not None:
-            self._waiting.put(_END)
+            with suppress(queue.Full):  # then there is more to do than there is time for
+                self._waiting.put_nowait(_END)
             thread.join(timeout_s)
 
     def _run(self) -> None:

@@ -42,32 +42,36 @@ class WorkspaceWrites:
         self._directories: dict[int, Path] = {}
 
     def start(self) -> bool:
-        """Begins to watch; returns whether that can be done."""
-        with self._lock:
-            try:
+        """Begins to watch; returns whether that can be done.
+
+        The workspace itself is watched on return, what lies below it a moment later: a large one
+        takes time to walk through.
+        """
+        try:
+            with self._lock:
                 self._watch = Watch()
-                self._add(self._root)
-            except WatchUnavailable:
-                logger.warning("Files that cells write are not seen: nothing more can be watched.")
-                return self._watch is not None and bool(self._directories)
-            return True
+            self._add(self._root)
+        except WatchUnavailable:
+            logger.warning("Files that cells write are not seen: nothing more can be watched.")
+            return False
+        threading.Thread(target=self._add_below, args=(self._root,), daemon=True).start()
+        return True
 
     def taken(self) -> list[Path]:
         """Returns files that were written since the last call, each once; one system call."""
         with self._lock:
-            if self._watch is None:
-                return []
-            found: dict[Path, None] = {}
-            for event in self._watch.drain():
-                directory = self._directories.get(event.watch)
-                if directory is None or _is_left_out(event.name):
-                    continue
-                path = directory / event.name
-                if event.mask & watch.IN_ISDIR:
-                    self._enter(path, found)
-                elif event.mask & _WRITTEN and path.suffix != ".ipynb":
-                    found[path] = None
-            return [path for path in found if path.is_file()][:MOST_FILES]
+            events = [] if self._watch is None else self._watch.drain()
+            places = [(self._directories.get(event.watch), event) for event in events]
+        found: dict[Path, None] = {}
+        for directory, event in places:
+            if directory is None or _is_left_out(event.name):
+                continue
+            path = directory / event.name
+            if event.mask & watch.IN_ISDIR:
+                found |= dict.fromkeys(self._enter(path))
+            elif event.mask & _WRITTEN:
+                found[path] = None
+        return [path for path in found if _is_data(path)][:MOST_FILES]
 
     def close(self) -> None:
         """Ends the watch."""
@@ -76,26 +80,40 @@ class WorkspaceWrites:
                 self._watch.close()
                 self._watch = None
 
-    def _enter(self, directory: Path, found: dict[Path, None]) -> None:
-        """Watches a new directory; what was written there before the watch counts, too."""
+    def _enter(self, directory: Path) -> list[Path]:
+        """Watches a new directory; returns what was written there before the watch."""
+        self._add_below(directory, itself=True)
         try:
-            self._add(directory)
-            found |= dict.fromkeys(p for p in directory.iterdir() if not _is_left_out(p.name))
-        except (WatchUnavailable, OSError):
-            return
+            return [path for path in directory.iterdir() if not _is_left_out(path.name)]
+        except OSError:
+            return []
 
-    def _add(self, root: Path) -> None:
-        if self._watch is None:
-            return
+    def _add_below(self, root: Path, *, itself: bool = False) -> None:
         for place, names, _ in os.walk(root):
             directory = Path(place)
             depth = len(directory.relative_to(self._root).parts)
             names[:] = [n for n in names if not _is_left_out(n)] if depth < _DEPTH else []
-            if len(self._directories) >= MOST_DIRECTORIES:
-                return
+            if directory != root or itself:
+                try:
+                    if not self._add(directory):
+                        return
+                except WatchUnavailable:
+                    logger.warning("Not all directories of the workspace can be watched.")
+                    return
+
+    def _add(self, directory: Path) -> bool:
+        """Watches one directory; returns whether there may be more."""
+        with self._lock:
+            if self._watch is None or len(self._directories) >= MOST_DIRECTORIES:
+                return False
             number = self._watch.add(directory, _MASK)
             if number is not None:
                 self._directories[number] = directory
+        return True
+
+
+def _is_data(path: Path) -> bool:
+    return path.suffix != ".ipynb" and path.is_file() and not path.is_symlink()
 
 
 def _is_left_out(name: str) -> bool:
