@@ -9,6 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from cloister.cli.main import run
+from cloister.store.home import Home
+from cloister.store.lineage_reader import LineageReader
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -117,6 +119,8 @@ def test_graphs_are_drawn(ran, ask, capsys):
     rows = ask("timeline", "a.ipynb")
     assert run(["lineage", "graph", rows[4]["id"]]) == 0
     assert capsys.readouterr().out.startswith("flowchart LR\n")
+    whole = ask("graph", "a.ipynb")
+    assert sum(node["kind"] == "execution" for node in whole["nodes"]) == 6
     assert run(["lineage", "graph", rows[0]["id"], "--on", "--format", "dot"]) == 0
     assert "digraph" in capsys.readouterr().out
 
@@ -154,6 +158,12 @@ def test_a_run_is_compared_with_another(ran, ask):
     assert [c["verdict"] for c in changed["cells"]] == ["same", "same", "differs", *["same"] * 3]
     answer = ask("diff", again["kernel_id"], changed["kernel_id"], code=1)
     assert ["code", "outputs"] in [cell["what"][:2] for cell in answer["cells"]]
+    told = ask("diff", again["kernel_id"], changed["kernel_id"], "--code", code=1)
+    (code,) = [cell["code_diff"] for cell in told["cells"] if "code_diff" in cell]
+    assert "+print('other')" in code
+    with LineageReader(Home(ran / "home")) as reader:
+        read = [e.body for e in reader.entries(limit=10_000) if e.type == "lineage.read"]
+    assert [body["how"] for body in read] == ["diff"]
 
 
 def test_questions_about_nothing_say_so(ask):

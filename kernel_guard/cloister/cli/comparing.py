@@ -20,12 +20,16 @@ _NOTEBOOK = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("before")
 @click.argument("after")
+@click.option(
+    "--code", "with_code", is_flag=True, help="Show how code changed; the look is recorded."
+)
 @json_option
-def diff(before: str, after: str, *, as_json: bool) -> int:
+def diff(before: str, after: str, *, with_code: bool, as_json: bool) -> int:
     """Show what changed between two runs, BEFORE and AFTER.
 
     Each is the id of a kernel (all that it ran) or of an execution. Exits with 1 when they differ.
     """
+    from cloister.cli.codediff import add_code
     from cloister.store.questions.difference import difference, runs_of
     from cloister.store.questions.starts import NothingFound
 
@@ -36,6 +40,8 @@ def diff(before: str, after: str, *, as_json: bool) -> int:
             "The record has no such kernel or execution.", remedy="Run: cloister lineage list"
         )
     answer = difference(*found)
+    if with_code:
+        add_code(answer["cells"])
     if as_json:
         print_json(answer)
         return 0 if answer["same"] else 1
@@ -50,6 +56,9 @@ def diff(before: str, after: str, *, as_json: bool) -> int:
         ],
         "Neither ran anything.",
     )  # fmt: skip
+    for line in answer["cells"]:
+        if line.get("code_diff"):
+            say(line["code_diff"].rstrip("\n"))
     return 0 if answer["same"] else 1
 
 

@@ -146,7 +146,7 @@ def touched(*, as_json: bool, limit: int, before: int | None, **asked: str | Non
 def origin(what: str, *, as_json: bool) -> None:
     """Show the files and executions that WHAT came from.
 
-    WHAT is a figure or a file that a cell wrote, the id of an execution, or a SHA-256.
+    WHAT is a figure or a file that a cell wrote, a notebook, the id of an execution, or a SHA-256.
     """
     found = _graph(what, on=False)
     if as_json:
@@ -187,7 +187,7 @@ def origin(what: str, *, as_json: bool) -> None:
 def graph_command(what: str, shape: str, *, on: bool, as_json: bool) -> None:
     """Draw where WHAT came from, or what came of it, as Mermaid or DOT.
 
-    WHAT is a figure or a file that a cell wrote, the id of an execution, or a SHA-256.
+    WHAT is a figure or a file that a cell wrote, a notebook, the id of an execution, or a SHA-256.
     """
     from cloister.store.questions import drawing
 
@@ -268,9 +268,12 @@ def _graph(what: str, *, on: bool) -> Graph:
 
     with open_record() as record:
         path = Path(what)
-        start = (
-            executions_that_made(record, path) if path.is_file() else executions_named(record, what)
-        )
+        if path.suffix == ".ipynb":
+            start = executions_named(record, recorded_name(what))
+        elif path.is_file():
+            start = executions_that_made(record, path)
+        else:
+            start = executions_named(record, what)
         return graph(record, start, way=Way.ON if on else Way.BACK)
 
 

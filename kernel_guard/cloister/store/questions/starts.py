@@ -1,4 +1,4 @@
-"""Finds the executions that a question begins with: by id, by a figure or file, by a digest."""
+"""Finds the executions that a question begins with: by id, notebook, figure, file or digest."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from cloister.core.errors import CloisterError
+from cloister.store.executions import INTENT
 from cloister.store.questions.graph import makers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloister.store.questions.record import Record
+
+MOST_OF_NOTEBOOK: Final = 500
+"""Executions of a notebook that a graph begins with, the newest."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CHUNK_BYTES: Final = 1 << 20
@@ -27,12 +31,12 @@ class NothingFound(CloisterError):
 
 
 def executions_named(record: Record, what: str) -> list[str]:
-    """Returns the executions that an id or a digest names.
+    """Returns the executions that an id, a notebook or a digest names.
 
     Args:
         record: The record.
-        what: Id of an execution (its first characters do), SHA-256 of a file or of a form of an
-            output, or path of a file as the record has it.
+        what: Id of an execution (its first characters do), path of a notebook, SHA-256 of a file or
+            picture, or path of a file that was written; paths as the record has them.
 
     Raises:
         NothingFound: There is none.
@@ -40,6 +44,9 @@ def executions_named(record: Record, what: str) -> list[str]:
     run = record.run(what)
     if run is not None:
         return [run.id]
+    ran = record.about("notebook", what, kinds=[INTENT], limit=MOST_OF_NOTEBOOK)
+    if ran:
+        return [str(event.body.get("execution_id")) for event in ran]
     digest = what if _DIGEST.fullmatch(what) else None
     found = makers(record, digest=digest, path=None if digest else what)
     if not found:
