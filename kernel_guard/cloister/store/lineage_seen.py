@@ -10,7 +10,8 @@ import base64
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from cloister.store.mentions import MentionCheck
+from cloister.store.lineage_schema import SCHEMA_VERSION
+from cloister.store.mentions import MentionCheck, indexed_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 class Seen:
     """Collects, and gives to the checks.
 
+    Args:
+        version: Of the tables; it says what their index holds.
+
     Attributes:
         mentions: Compares the index of names with the events.
     """
 
-    def __init__(self) -> None:
-        self.mentions = MentionCheck()
+    def __init__(self, version: int = SCHEMA_VERSION) -> None:
+        self.mentions = MentionCheck(indexed_by(version))
 
     def take(self, seq: int, kind: str, header: bytes) -> None:
         """Takes an event that is right by itself."""

@@ -158,14 +158,18 @@ class MentionCheck:
     """Compares what the events say with what the index holds.
 
     Numbers are kept by name, eight bytes each; both sides come in the order of the numbers.
+
+    Args:
+        found_by: Finds what the index holds of an event; ``None`` where there is no index.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, found_by: NamesIn | None) -> None:
+        self._found_by = found_by
         self._wanted: dict[int, array[int]] = {}
 
     def take(self, seq: int, kind: str, header: bytes) -> None:
         """Adds what an event says."""
-        for name in names_in(kind, header):
+        for name in () if self._found_by is None else self._found_by(kind, header):
             numbers = self._wanted.get(name)
             if numbers is None:
                 numbers = self._wanted[name] = array("q")
