@@ -63,7 +63,9 @@ class Visits:
         if is_login and handler.get_status() in _REFUSED:
             self._refused()
             return
-        user = getattr(handler, "current_user", None)
+        # What Jupyter has found out, and nothing for a request that it did not look at: asking the
+        # property would look now.
+        user = getattr(handler, "_current_user", None)
         name = getattr(user, "username", None)
         if not isinstance(name, str) or handler.get_status() in _REFUSED:
             return
