@@ -62,7 +62,7 @@ def intent(i: int) -> Record:
         "session": "s" * 36,
         "user": USERS[i % len(USERS)],
         "client_user": "ann",
-        "notebook": f"/work/analysis/notebook-{i % NOTEBOOKS}.ipynb",
+        "notebook": f"/home/ann/notebook-{i % NOTEBOOKS}.ipynb",
         "cell_id": f"{i % 5_000:036x}",
         "code_sha256": f"{i % 20_000:064x}",
         "policy_digest": "1" * 64,
