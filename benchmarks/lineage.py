@@ -34,32 +34,42 @@ from cloister.store.lineage_reader import LineageReader
 from cloister.store.lineage_second_scan import WORTH_IT
 from cloister.store.lineage_verify import verify_home
 from cloister.store.lineage_writer import LineageWriter
+from cloister.store.questions.graph import graph, makers
+from cloister.store.questions.record import Record as Asked
+from cloister.store.questions.timeline import timeline
+from cloister.store.questions.touched import Subject, touched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WRITERS: Final = 8
 KERNELS: Final = 40
+NOTEBOOKS: Final = 200
 USERS: Final = ("ann", "bob", "cyd", "dee", "eve")
 DATASETS: Final = ("patients", "claims", "visits", "labs", "trials")
+
+
+def execution_id(i: int) -> str:
+    """The id of a cell, as jupyter_client makes them."""
+    return f"{i:08x}-0b5c-4d8e-9f0a-4b1c2d3e4f50_{i}"
 
 
 def intent(i: int) -> Record:
     """A cell before it runs, as a sidecar writes it."""
     body = {
-        "execution_id": f"{i:08x}-0b5c-4d8e-9f0a-4b1c2d3e4f50_{i}",
+        "execution_id": execution_id(i),
         "kernel_id": f"{i % KERNELS:08x}-aaaa-4bbb-8ccc-dddddddddddd",
         "session": "s" * 36,
         "user": USERS[i % len(USERS)],
         "client_user": "ann",
-        "notebook": "analysis/readmissions.ipynb",
-        "cell_id": "c" * 36,
-        "code_sha256": "0" * 64,
+        "notebook": f"/home/ann/notebook-{i % NOTEBOOKS}.ipynb",
+        "cell_id": f"{i % 5_000:036x}",
+        "code_sha256": f"{i % 20_000:064x}",
         "policy_digest": "1" * 64,
         "trace_id": "2" * 32,
         "silent": False,
         "attested_by": "sidecar",
-        "environment": "3" * 330,
+        "span_id": "3" * 16,
     }
     return Record("cell.intent", body, b"c" * 650)
 
@@ -68,13 +78,30 @@ def result(i: int) -> Record:
     """The same cell when it has run."""
     dataset = DATASETS[i % len(DATASETS)] if i % 3 == 0 else None
     body = {
-        "execution_id": f"{i:08x}-0b5c-4d8e-9f0a-4b1c2d3e4f50_{i}",
+        "execution_id": execution_id(i),
         "kernel_id": f"{i % KERNELS:08x}-aaaa-4bbb-8ccc-dddddddddddd",
         "status": "ok",
         "execution_count": i % 500,
         "duration_us": 1_234_567,
         "outputs": {"shown": 2, "masked": 1, "blocked": 0},
-        "output_digests": ["4" * 64] * 5,
+        "output_digests": [f"{i:064x}"] * 2,
+        "displayed": [
+            {
+                "kind": kind,
+                "forms": [{"type": "text/plain", "sha256": f"{2 * i + n:064x}"}],
+                "disposition": "shown",
+            }
+            for n, kind in enumerate(("stream", "execute_result"))
+        ],
+        "names_used": ["df", "pd"],
+        "names_defined": ["out"],
+        # A chain of twenty cells, and then another one begins.
+        "parents": [{"parent": execution_id(i - KERNELS), "names": ["df"]}] if i % 800 else [],
+        "sources": [{"source": dataset or "data/patients.csv"}],
+        "columns_used": [{"column": "age", "level": "confidential", "of": "patients"}],
+        "amount": {"rows": 5, "cells": 40, "bytes": 900},
+        "environment": "5" * 64,
+        "user": USERS[i % len(USERS)],
         "reads": [{"path": "data/patients.csv", "dataset": dataset, "attested_by": "kernel"}],
         "egress": [],
         "labels": ["PERSON", "US_SSN"],
@@ -293,6 +320,15 @@ def questions(reader: LineageReader, events: int) -> Iterator[tuple[str, Callabl
     yield "50 of both", lambda _: reader.executions(50, middle, kernel_id=kernel, user="cyd")
     yield "50 of a dataset", lambda _: reader.executions(50, dataset="claims")
     yield "nothing found", lambda _: reader.executions(50, kernel_id="no such kernel")
+    record = Asked(reader)
+    notebook = str(intent(7).body["notebook"])
+    yield "100 of a notebook", lambda _: timeline(record, notebook)
+    yield "the same, in its middle", lambda _: timeline(record, notebook, before=middle)
+    column = Subject(column="age")
+    yield "100 that touched a column", lambda _: touched(record, column)
+    yield "20 executions back", lambda i: graph(record, [execution_id(800 * i + 760)])
+    figure = f"{2 * 4242:064x}"
+    yield "what showed a figure", lambda _: makers(record, digest=figure)
     yield "proof of an event", lambda i: reader.prove(i * 7919 % events)
 
 

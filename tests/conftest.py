@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 _LONG_FIRST = ("ui", "end_to_end", "leaks", "dp", "lab", "cli", "sidecar")
 START_TIMEOUT_S = 60
 CELL_TIMEOUT_S = 60
+
+# Timings belong into benchmarks; here other processes share the machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -54,6 +54,10 @@ _BY_STATUS = {
     404: ("CLO-LAB-003", "There is nothing at this address.", "Check the address."),
     405: ("CLO-LAB-004", "This address does not take this method.", "Use GET, or POST to verify."),
 }
+_BY_CODE = {
+    "CLO-LINEAGE-001": 400,  # what was sent is no notebook
+    "CLO-LINEAGE-002": 404,  # the record knows nothing of it
+}
 _INTERNAL = (
     "CLO-LAB-005",
     "The server could not answer.",
@@ -70,6 +74,7 @@ def problem_from_status(status: int) -> Problem:
 def problem_from_error(error: CloisterError) -> Problem:
     """Returns the problem for one of our errors, whose text is safe to show.
 
-    The status is 503: what the request needs (home, policy, record) is not usable now.
+    The status is 503 where what the request needs (home, policy, record) is not usable now; what
+    the asker can mend has one of its own.
     """
-    return Problem(503, error.code, error.message, error.remedy)
+    return Problem(_BY_CODE.get(error.code, 503), error.code, error.message, error.remedy)

@@ -20,7 +20,9 @@ from cloister_lab.handlers import (
     VerifyHandler,
 )
 from cloister_lab.live.watching import watch_record
+from cloister_lab.questions import QUESTIONS
 from cloister_lab.terminals import close_terminals
+from cloister_lab.visits import Visits, note_visits
 from cloister_lab.witnesses import keep_witnesses
 from cloister_lab.workspace import Workspace
 
@@ -51,20 +53,23 @@ def load_extension(serverapp: ServerApp) -> None:
     guard_files(serverapp, home, os.environ)
     keep_witnesses(home)
     watch_record(serverapp, home, workspace.last_check)
+    base_url = serverapp.web_app.settings["base_url"]
+    visits = Visits(home, url_path_join(base_url, "login"))
+    note_visits(serverapp.web_app.settings, visits)
+    visits.started(workspace.version)
     rules = workspace.server_rules()
     if not rules.terminals:
         close_terminals(serverapp)
     if not rules.unguarded_kernels:
         guard_kernels(serverapp)
-    base_url = serverapp.web_app.settings["base_url"]
     serverapp.web_app.add_handlers(
         ".*$",
         [
             (url_path_join(base_url, API_ROOT, name), handler, {"workspace": workspace})
-            for name, handler in ROUTES
+            for name, handler in (*ROUTES, *QUESTIONS)
         ],
     )
-    serverapp.log.info("Cloister: status, executions and verify are served under %s", API_ROOT)
+    serverapp.log.info("Cloister: its status and its record are served under %s", API_ROOT)
 
 
 def _allows_scripts(home: Home) -> bool:

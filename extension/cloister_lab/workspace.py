@@ -17,6 +17,7 @@ from cloister.store.home import Home, check_private, ensure_home, locate_home
 from cloister.store.lineage_reader import LineageReader
 from cloister.store.policy import load_policy
 
+from cloister_lab.archive import Archive
 from cloister_lab.kernels import KernelState, Posture, read_kernel
 from cloister_lab.record import Check, RecordChecker, read_page, verify_record
 
@@ -37,6 +38,12 @@ class Workspace:
         self._home: Home = locate_home(environ)
         self._reader = LineageReader(self._home)
         self._checker = RecordChecker(self._home, verify_record)
+        self.archive = Archive(self._home)
+
+    @property
+    def version(self) -> str:
+        """The version of Cloister that serves it."""
+        return _version()
 
     def prepare(self) -> None:
         """Makes the home if there is none. What goes wrong is logged and shown by ``status``."""

@@ -37,7 +37,7 @@ def test_halves_of_decimals(text, expected):
     assert of_decimals(text, tokenise(text)).tolist() == expected
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(_PIECES, _GAPS), max_size=40))
 def test_what_is_found_does_not_change(parts):
     text = "".join(piece + gap for piece, gap in parts) + "0.125 " * 100

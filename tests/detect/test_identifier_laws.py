@@ -117,7 +117,7 @@ def test_law_agrees_with_stdnum(rule):
     look, validate = look_of(entity_type, word), import_module(f"stdnum.{module}").validate
     seen = {True: 0, False: 0}
 
-    @settings(max_examples=12, deadline=None, database=None)
+    @settings(max_examples=12, database=None)
     @given(body=bodies(template))
     def agree(body):
         for ending in endings(alphabet, count):
@@ -163,7 +163,7 @@ def test_law_agrees_with_presidio(entity_type, recognizer, template, alphabet, c
     judge = getattr(presidio, recognizer)()
     look = next(k for k in ENTITY_LOOKS if k.name == entity_type)
 
-    @settings(max_examples=12, deadline=None, database=None)
+    @settings(max_examples=12, database=None)
     @given(body=bodies(template))
     def agree(body):
         passing = 0

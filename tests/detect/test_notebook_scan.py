@@ -54,7 +54,7 @@ def test_what_is_no_json_is_refused(text):
         read_json(text)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.booleans(), max_size=6), st.sampled_from([None, 1, 2]))
 def test_whichever_outputs_go_the_others_are_untouched(dirty, indent):
     outputs = [

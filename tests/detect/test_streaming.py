@@ -330,7 +330,7 @@ def test_mask_batches_has_the_shape_that_spark_and_others_map():
     assert {batch.schema for batch in rest} == {first.schema}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.tuples(

@@ -6,7 +6,7 @@ import pytest
 from cloister.detect import layouts
 from cloister.detect.decoded import decode
 from cloister.detect.exact import ExactIndex
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 _TAGS = ["<td>", "</td>", "<tr>", "</tr>", "<b>", "</b>", "<br/>", "<x-y>", "</colgroup>", "<I>"]
@@ -32,7 +32,6 @@ def by_patterns(text):
     return layouts._without(layouts._PLAIN_TAGS, text, layouts._gap)
 
 
-@settings(deadline=None)
 @given(_PAGES)
 def test_arrays_read_a_page_as_patterns_do(text):
     (view,) = layouts.read_markup(text, b"", None, None)

@@ -207,7 +207,7 @@ def test_a_long_text_is_searched_in_pieces_and_nothing_is_lost_at_their_edges():
     assert {text[s.start : s.end] for s in spans} == {"219-09-9871"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from([h[2] for h in HOT + RICH]) | st.text(max_size=20), max_size=6))
 def test_spans_are_in_order_apart_and_inside(parts):
     text = " \u200b\n".join(parts)

@@ -64,7 +64,7 @@ def test_calibrated_noise_meets_the_target_by_both_and_wastes_little(epsilon):
     assert ours > 0.93 * epsilon
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(0.6, 4), st.floats(0.005, 0.5), st.integers(1, 60))
 def test_epsilon_grows_with_steps_and_falls_with_noise(noise, rate, steps):
     here = epsilon_spent(noise, rate, steps, 1e-5)

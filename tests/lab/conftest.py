@@ -22,4 +22,5 @@ def server(tmp_path_factory):
     """One server for a module; its home is empty at first."""
     base = tmp_path_factory.mktemp("server")
     with run_server(base, make_home(base / "home")) as running:
+        running.settle()
         yield running

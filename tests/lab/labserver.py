@@ -22,6 +22,7 @@ from cloister.core.records import Record
 from cloister.store.home import Home, ensure_home
 from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog
+from cloister.store.lineage_reader import LineageReader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,6 +137,17 @@ class LabServer:
             allow_redirects=False,
             **kwargs,
         )
+
+    def settle(self):
+        """Makes a first request and waits until it is on record, which is off its way."""
+        self.get("status")
+        deadline = time.monotonic() + 20
+        with LineageReader(self.home) as reader:
+            while time.monotonic() < deadline:
+                if any(e.type == "server.session" for e in reader.entries()):
+                    return
+                time.sleep(0.05)
+        raise RuntimeError("the first session is not on record")
 
     def get(self, path: str, **params):
         return self.request("GET", f"cloister/api/v1/{path}", params=params)

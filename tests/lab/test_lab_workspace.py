@@ -197,7 +197,7 @@ def test_a_lost_home_is_degraded_and_no_kernel_is_guarded(home, workspace):
     assert status["kernel"]["posture"] == "unguarded"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kernels=st.lists(st.sampled_from("abc"), max_size=40),
     limit=st.integers(1, 7),

@@ -10,6 +10,7 @@ from cloister.core.records import Record
 from cloister.core.traces import span_id_of, traceparent
 from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog
+from cloister.store.lineage_reader import LineageReader
 from labserver import Execution, append, make_home, run_server
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
@@ -65,6 +66,11 @@ def collector():
     collector.server.shutdown()
 
 
+def size(home):
+    with LineageReader(home) as reader:
+        return reader.checkpoint().size
+
+
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory, collector):
     """A server on a workspace whose policy names the collector; events go to a file."""
@@ -77,6 +83,8 @@ def watched(tmp_path_factory, collector):
         f"c.EventLogger.handlers = [logging.FileHandler({str(base / 'events.log')!r})]\n"
     )
     with run_server(base, home, config=f"c = get_config()\n{config}") as server:
+        server.settle()  # its start and its first session are events, too
+        wait_for(lambda: metrics(server)[1]["cloister_record_events",] == size(home))
         yield server
 
 

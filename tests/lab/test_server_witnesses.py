@@ -31,13 +31,13 @@ def test_events_without_a_kernel_reach_the_witness(tmp_path):
     with run_server(tmp_path, home):
         named(home, tmp_path / "share")  # while it runs
         deadline = time.monotonic() + PATIENCE_S
-        while known(home, tmp_path / "share") < 2 and time.monotonic() < deadline:
-            time.sleep(0.1)
-        append(home, Execution(KERNEL, is_finished=False))  # as a kernel that was killed leaves it
         while known(home, tmp_path / "share") < 3 and time.monotonic() < deadline:
             time.sleep(0.1)
+        append(home, Execution(KERNEL, is_finished=False))  # as a kernel that was killed leaves it
+        while known(home, tmp_path / "share") < 4 and time.monotonic() < deadline:
+            time.sleep(0.1)
     last = parse_checkpoint(home.witness_path.read_text()).size
-    assert known(home, tmp_path / "share") == last == 3
+    assert known(home, tmp_path / "share") == last == 4  # the server's own start, too
 
 
 def test_a_server_that_ends_asks_once_more(tmp_path):
@@ -46,7 +46,7 @@ def test_a_server_that_ends_asks_once_more(tmp_path):
     append(home, Execution(KERNEL))
     with run_server(tmp_path, home):
         append(home, Execution(KERNEL))
-    assert known(home, tmp_path / "share") == 4
+    assert known(home, tmp_path / "share") == 5
 
 
 def test_a_broken_policy_leaves_the_witnesses_that_were_named(tmp_path):

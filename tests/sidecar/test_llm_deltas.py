@@ -34,7 +34,7 @@ def cut(text: str, at: list[int]) -> list[str]:
     return [text[a:b] for a, b in itertools.pairwise(places)] or [""]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(TEXT, min_size=1, max_size=3),
     st.lists(st.integers(0, 60), max_size=8),
@@ -64,7 +64,7 @@ def test_choices_cut_and_mixed(
     assert got == [whole(text) for text in texts]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(TEXT, st.lists(st.integers(0, 60), max_size=8), st.integers(1, 200))
 def test_lines_cut_anywhere(text: str, at: list[int], size: int) -> None:
     lines = [{"response": piece, "done": False} for piece in cut(text, at)]
@@ -73,7 +73,7 @@ def test_lines_cut_anywhere(text: str, at: list[int], size: int) -> None:
     assert "".join(json.loads(line)["response"] for line in made if line) == whole(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.recursive(
         TEXT | st.integers() | st.none(),

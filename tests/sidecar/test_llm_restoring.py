@@ -158,7 +158,7 @@ def read(document: object, value: str) -> object:
     return document
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.one_of(st.lists(DOCUMENT, min_size=1), st.dictionaries(st.sampled_from("xy"), DOCUMENT)),
     NASTY,

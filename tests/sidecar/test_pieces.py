@@ -119,7 +119,7 @@ def cuts(draw):
     return value, pieces, [draw(st.sampled_from(NAMES)) for _ in pieces]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(cuts())
 @example((SSN, [SSN[:6], SSN[6:]], ["stdout", "result"]))
 @example((SSN, [SSN[:6], SSN[6:]], ["result", "stdout"]))

@@ -4,6 +4,8 @@ import os
 import sqlite3
 
 from cloister.store.lineage import LineageLog
+from cloister.store.lineage_schema import SINCE_DATA_KEYS
+from cloister.store.mentions import first_names_in
 from cloister.store.payloads import PayloadBox, SealedPayload
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -34,10 +36,15 @@ def append_as_before(home, keyring, records, monkeypatch):
 def take_back_to(version, path):
     """Gives a SQLite record the tables of an older version."""
     database = sqlite3.connect(path, isolation_level=None)
-    database.execute("DROP TABLE data_key")
-    database.execute("DROP TABLE erased")
-    database.execute("ALTER TABLE head DROP COLUMN generation")
-    database.execute("ALTER TABLE head DROP COLUMN signer")
+    database.execute("DELETE FROM mention")
+    for seq, kind, header in database.execute("SELECT seq, type, header FROM event").fetchall():
+        names = [(name, seq) for name in first_names_in(kind, header)]
+        database.executemany("INSERT INTO mention VALUES (?, ?)", names)
+    if version < SINCE_DATA_KEYS:
+        database.execute("DROP TABLE data_key")
+        database.execute("DROP TABLE erased")
+        database.execute("ALTER TABLE head DROP COLUMN generation")
+        database.execute("ALTER TABLE head DROP COLUMN signer")
     if version == 1:
         database.execute("DROP TABLE mention")
         database.execute("DROP TABLE writer")

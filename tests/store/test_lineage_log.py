@@ -416,7 +416,6 @@ def test_lost_or_damaged_witness_is_seen_and_stops_the_log(home, keyring, log):
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
@@ -542,3 +541,29 @@ def test_unwritten_witness_stops_the_next_append(home, keyring, log):
     log.append([intent("again")])
     report = verify_home(home, keyring)
     assert (report.ok, report.events) == (True, 4)
+
+
+@pytest.mark.parametrize("value", ["/w/p.csv", 'a"b', "a\\", 'a\\"b\\\\', "é\n\x01", ""])
+@pytest.mark.parametrize("key", ["path", "source", "column", "host", "notebook"])
+def test_a_topic_is_found_however_it_is_spelled(key, value):
+    from cloister.core.records import canonical_bytes
+    from cloister.store.mentions import name_of, names_in
+
+    body = canonical_bytes({"a": [{key: value, "z": f'"{key}":"no"'}], "b": "\\"})
+    assert names_in("cell.result", body) == [name_of(key, value)]
+    assert names_in("cell.intent", canonical_bytes({"notebook": value})) == [
+        name_of("notebook", value)
+    ]
+
+
+def test_pictures_and_files_are_topics_and_texts_are_not():
+    from cloister.core.records import canonical_bytes
+    from cloister.store.mentions import name_of, names_in
+
+    forms = [{"type": "image/png", "sha256": "a" * 64}, {"type": "text/plain", "sha256": "b" * 64}]
+    body = canonical_bytes({"displayed": [{"forms": forms}], "reads": [{"sha256": "c" * 64}]})
+    assert names_in("cell.result", body) == [
+        name_of("sha256", "a" * 64),
+        name_of("sha256", "c" * 64),
+    ]
+    assert len(names_in("x.y", canonical_bytes([{"path": str(i)} for i in range(1_000)]))) == 300

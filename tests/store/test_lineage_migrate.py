@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 from cloister.cli.main import run
@@ -167,10 +168,10 @@ def test_the_command_moves_and_every_command_answers_the_same_afterwards(
     command = ("migrate", postgres.url(database), "--password-file", postgres.password_file)
     code, out = say(*command, "--json")
     assert code == 0, out
-    assert json.loads(out)["events"] == 3
+    assert json.loads(out)["events"] == 4  # that somebody looked is one
     assert [say(*question) for question in questions] == before
     code, out = say("verify", "--json")
-    assert (code, json.loads(out)["events"]) == (0, 4)
+    assert (code, json.loads(out)["events"]) == (0, 6)
     code, out = say("prove", "exec-a")
     assert code == 0
     proof = tmp_path / "proof.json"
@@ -190,3 +191,33 @@ def test_the_command_refuses_an_address_with_a_password_in_it(home, say):
     assert code == 2
     assert "password_file" in out
     assert not home.store_settings_path.exists()
+
+
+def test_an_index_without_topics_is_made_anew_by_the_migration(home, keyring, postgres):
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from cloister.store import lineage_migrate
+    from cloister.store.mentions import first_names_in
+
+    backend = Backend(home, postgres, postgres.new_database())
+    with LineageLog(home, keyring) as log:
+        fill(log, 10)
+    config = Config()
+    migrations = Path(lineage_migrate.__file__).parent / "migrations"
+    config.set_main_option("script_location", str(migrations))
+    before = ScriptDirectory.from_config(config).get_revision("0003").down_revision
+    connection = backend.connect()
+    events = connection.execute("SELECT seq, type, header FROM event").fetchall()
+    connection.execute("DELETE FROM mention")
+    for seq, kind, header in events:
+        for name in first_names_in(kind, bytes(header)):
+            parameters = {"name": name, "seq": seq}
+            connection.execute("INSERT INTO mention VALUES (:name, :seq)", parameters)
+    connection.execute("UPDATE lineage_version SET version_num = :it", {"it": before})
+    connection.close()
+    with pytest.raises(StoreUnavailable) as refused:
+        LineageReader(home).executions(notebook="a.ipynb")
+    assert refused.value.code == "CLO-STORE-009"
+    lineage_migrate.make_tables(postgres.settings(backend.database))
+    assert verify_home(home, keyring).ok
+    assert len(LineageReader(home).executions(notebook="a.ipynb")) == 5

@@ -18,6 +18,7 @@ from cloister.store.home import Home, ensure_home
 from cloister.store.keys import open_keyring
 from cloister.store.lineage import LineageLog, Request, new_client
 from cloister.store.lineage_reader import LineageReader
+from cloister.store.lineage_schema import SINCE_DATA_KEYS
 from cloister.store.lineage_verify import verify_home, verify_log
 from cloister.store.sequencer import Sequencer
 from cloister.store.sequencer_wire import decode_answer
@@ -45,14 +46,40 @@ def test_reader_of_a_log_that_is_not_there_yet(home, keyring):
         assert len(reader.executions()) == 1
 
 
-def test_log_of_the_first_version_is_brought_up_to_date(home, keyring, monkeypatch):
-    append_as_before(home, keyring, records(20), monkeypatch)
-    take_back_to(1, home.lineage_path)
+def make_older(home, keyring, monkeypatch, version):
+    if version < SINCE_DATA_KEYS:
+        append_as_before(home, keyring, records(20), monkeypatch)
+    else:
+        with LineageLog(home, keyring) as log:
+            log.append(records(20))
+    take_back_to(version, home.lineage_path)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_log_of_an_older_version_is_brought_up_to_date(home, keyring, monkeypatch, version):
+    make_older(home, keyring, monkeypatch, version)
     with LineageLog(home, keyring) as again:
-        again.append([intent("after")])
+        again.append([intent("after", notebook="b.ipynb")])
     report = verify_home(home, keyring)
     assert (report.ok, report.events) == (True, 21)
-    assert len(LineageReader(home).executions(50, kernel_id="k1")) == 11
+    reader = LineageReader(home)
+    assert len(reader.executions(50, kernel_id="k1")) == 11
+    assert len(reader.executions(50, notebook="a.ipynb")) == 10
+    assert len(reader.executions(50, notebook="b.ipynb")) == 1
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_log_of_an_older_version_is_verified_as_it_is(home, keyring, monkeypatch, version):
+    make_older(home, keyring, monkeypatch, version)
+    assert verify_home(home, keyring).ok
+    if version == 1:
+        with sqlite3.connect(home.lineage_path) as database:
+            database.execute("CREATE TABLE mention (name INTEGER, seq INTEGER)")
+        assert not verify_home(home, keyring).ok
+    else:
+        with sqlite3.connect(home.lineage_path) as database:
+            database.execute("DELETE FROM mention WHERE seq = 2")
+        assert not verify_home(home, keyring).ok
 
 
 MOUNTS = """\

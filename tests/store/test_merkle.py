@@ -81,7 +81,7 @@ def test_frontier_that_does_not_fit_is_refused(size, data):
         Frontier.parse(size, data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_proofs_hold_and_every_change_breaks_them(data):
     count = data.draw(st.integers(1, 140))

@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloister.cli.comparing import diff, match_command, rerun
 from cloister.cli.erase import erase_command
 from cloister.cli.export import export, prove, unknown_execution
 from cloister.cli.migrate import migrate
 from cloister.cli.output import json_option, print_json, print_table, say
+from cloister.cli.questions import (
+    graph_command,
+    left,
+    origin,
+    timeline,
+    touched,
+    viewers,
+)
 from cloister.cli.verify import verify
-from cloister.cli.workspace import current_home
+from cloister.cli.workspace import current_home, recorded_change
 from cloister.store.entry import PayloadErased
 from cloister.store.executions import iso_time
 from cloister.store.keys import open_keyring
@@ -79,12 +88,20 @@ def list_command(
 @click.argument("execution_id", metavar="ID")
 @json_option
 def show(execution_id: str, *, as_json: bool) -> None:
-    """Show every event of the execution ID, with its code and outputs as they were shown."""
+    """Show every event of the execution ID, with its code and outputs as they were shown.
+
+    That somebody read code and outputs is on record before they are shown.
+    """
     home = current_home()
     with LineageReader(home, open_keyring(home)) as reader:
         entries = reader.get(execution_id)
     if not entries:
         raise unknown_execution()
+    read = [entry for entry in entries if entry.payload]
+    if read:
+        with recorded_change(home) as record:
+            of, numbers = entries[0].body.get("execution_id"), [entry.seq for entry in read]
+            record("lineage.read", {"of": of, "events": [*numbers], "how": "show"})
     events = [_as_dict(entry) for entry in entries]
     if as_json:
         print_json({"id": entries[0].body.get("execution_id"), "events": events})
@@ -126,5 +143,8 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
     }
 
 
-for command in (verify, prove, export, migrate, erase_command):
+for command in (
+    timeline, touched, origin, graph_command, left, viewers, diff, match_command, rerun,
+    verify, prove, export, migrate, erase_command,
+):  # fmt: skip
     lineage.add_command(command)

@@ -58,7 +58,13 @@ _BAD_INPUT: Final = frozenset(
         "CLO-KEYS-005",
     }
 )
-_BAD_INPUT_PREFIXES: Final = ("CLO-INPUT-", "CLO-DETECT-", "CLO-CLUSTER-", "CLO-EXPORT-")
+_BAD_INPUT_PREFIXES: Final = (
+    "CLO-INPUT-",
+    "CLO-DETECT-",
+    "CLO-CLUSTER-",
+    "CLO-EXPORT-",
+    "CLO-LINEAGE-",
+)
 
 
 class LazyGroup(click.Group):

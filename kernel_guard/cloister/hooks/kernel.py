@@ -42,10 +42,13 @@ def register(shell: Any) -> None:
     def after_cell(_result: Any) -> None:
         if not _TABLE_LIBRARIES & sys.modules.keys():
             return  # there can be no table yet, and what follows costs the first cell 20 ms
+        from cloister.hooks.frames import report_frames
         from cloister.hooks.observe import observe_namespace
 
         hidden = shell.user_ns_hidden
-        observe_namespace({k: v for k, v in shell.user_ns.items() if k not in hidden})
+        names = {k: v for k, v in shell.user_ns.items() if k not in hidden}
+        observe_namespace(names)
+        report_frames(names)
 
     shell.events.register("post_run_cell", after_cell)
 

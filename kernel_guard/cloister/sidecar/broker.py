@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 MAX_LINE_BYTES = 64 * 1024 * 1024
 MAX_VALUES = 200_000
 MAX_TOKENISED = 10_000
+MAX_FRAMES = 50
 
 _BAD_REQUEST = "CLO-BROKER-002"
 
@@ -91,6 +92,7 @@ class Broker:
             "reveal": reveals.reveal,
             "observe_read": self._observe_read,
             "observe_values": self._observe_values,
+            "observe_frames": self._observe_frames,
             "egress_denied": self._egress_denied,
             "budget": budgets.rows,
             "reserve": budgets.reserve,
@@ -213,7 +215,12 @@ class Broker:
                 "dataset": scan.dataset,
                 "format": str(request.get("format") or path.suffix.lstrip("."))[:20],
                 "attested_by": "kernel",
-            }
+            },
+            [
+                {"column": name, "level": label.level, "entity_type": label.entity_type}
+                for name, label in scan.labels.items()
+                if label.level != str(Level.PUBLIC)
+            ],
         )
         labels = {
             column: {
@@ -244,6 +251,13 @@ class Broker:
             for name, items in values.items()
         )
         return {"indexed": indexed}
+
+    def _observe_frames(self, request: dict[str, Any]) -> dict[str, Any]:
+        frames = request.get("frames")
+        if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+            raise BadRequest("observe_frames takes a list of objects.")
+        self._recorder.frames(frames[:MAX_FRAMES])
+        return {}
 
     def _egress_denied(self, request: dict[str, Any]) -> dict[str, Any]:
         host = str(request.get("host"))[:255]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cloister.core.policy import Policy
+    from cloister.core.records import Json
     from cloister.sidecar.recorder import Recorder
     from cloister.store.budget import BudgetLedger
 
@@ -108,17 +109,22 @@ class Budgets:
         self, kind: str, dataset: str, reservation: str, epsilon: float, delta: float
     ) -> None:
         # Headers hold no floats: the exact shortest decimal text stands for the number.
+        spend: dict[str, Json] = {
+            "dataset": dataset,
+            "reservation": reservation,
+            "epsilon": repr(float(epsilon)),
+            "delta": repr(float(delta)),
+        }
         self._recorder.append(
             kind,
             {
-                "dataset": dataset,
-                "reservation": reservation,
-                "epsilon": repr(float(epsilon)),
-                "delta": repr(float(delta)),
+                "execution_id": self._recorder.active_id(),
+                **spend,
                 "user": self._user,
                 "attested_by": "sidecar",
             },
         )
+        self._recorder.spent({"what": kind.removeprefix("budget."), **spend})
 
 
 def _name(value: object) -> str:

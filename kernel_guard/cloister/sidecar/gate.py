@@ -234,6 +234,8 @@ class Gate:
         if message.msg_type == "comm_msg":
             self._recorder.started(message.msg_id)
         self._send_back(channel, message)
+        if message.msg_type == "execute_request":
+            self._recorder.understand(message.msg_id)  # the kernel is at work already
 
     def _remember(self, message: wire.Message, channel: str) -> None:
         self._requests[message.msg_id] = _Request(channel, message.idents, message.header)
@@ -258,6 +260,7 @@ class Gate:
                 silent=bool(message.content.get("silent")),
             )
         except CloisterError as error:
+            self._recorder.refused(code if isinstance(code, str) else "", error)
             self._refuse(message, channel, error)
             return False
         self._checker.prepare()
@@ -265,6 +268,7 @@ class Gate:
         if self._notice:
             said, self._notice = f"The kernel before this one ended. {self._notice}\n", ""
             content = {"name": "stderr", "text": said}
+            self._recorder.said(message.msg_id, said)
             self._publish(wire.make_message("stream", content, parent=message.header))
         return True
 
@@ -401,7 +405,9 @@ class Gate:
         execution = self._recorder.running(parent_id)
         if execution is not None and message.msg_type == "execute_reply":
             if passage.tally or passage.reason:
-                self._recorder.output(parent_id, checked.outline, passage.tally)
+                self._recorder.output(
+                    parent_id, checked.outline, passage.tally, withheld=passage.reason
+                )
             status = message.content.get("status")
             request.status = status if status in {"ok", "error", "aborted"} else "error"
             count = message.content.get("execution_count")

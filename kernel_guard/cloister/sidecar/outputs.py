@@ -120,9 +120,20 @@ class Outputs:
                 checked.outline,
                 passage.tally,
                 is_observed=passage.is_observed,
-                is_withheld=passage.reason is not None,
+                withheld=passage.reason,
             )
+        elif passage.is_sent and message.msg_type == "clear_output":
+            self._recorder.cleared(parent_id, waits=message.content.get("wait") is True)
+        if message.msg_type == "comm_msg" and passage.is_sent:
+            self._follow_widget(message, parent_id)
         return passage.is_sent
+
+    def _follow_widget(self, message: wire.Message, parent_id: str) -> None:
+        """Notes when an Output widget begins or ends to take what a cell shows (ipywidgets)."""
+        data = message.content.get("data")
+        state = data.get("state") if isinstance(data, dict) else None
+        if isinstance(state, dict) and isinstance(taken := state.get("msg_id"), str):
+            self._recorder.captured(parent_id, is_on=bool(taken))
 
     def _is_own_code(self, message: wire.Message, parent_id: str) -> bool:
         """Returns whether a kernel says which code it runs, and it is what its client has sent."""
@@ -300,7 +311,9 @@ class Outputs:
         if (reason := self._past_bounds(parent_id, facts)) is not None:
             self._withheld(parent_id, reason, is_said=False)
             return
-        self._recorder.output(parent_id, facts, tally, is_observed=is_observed)
+        self._recorder.output(
+            parent_id, facts, tally, text=text, stream=name, is_observed=is_observed
+        )
         self._publish(message)
 
     # --- limits, and what is said about them ---
@@ -308,7 +321,7 @@ class Outputs:
     def _withheld(self, parent_id: str, reason: Reason, *, is_said: bool) -> None:
         """Counts what was withheld, and says so unless the client hears it already."""
         if not is_said:
-            self._recorder.blocked(parent_id)
+            self._recorder.blocked(parent_id, reason)
         if not is_said and (parent_id, reason.code) not in self._noticed:
             self._noticed.add((parent_id, reason.code))
             self._say(parent_id, f"{reason}\n")
@@ -350,6 +363,7 @@ class Outputs:
         return bound.reason
 
     def _say(self, parent_id: str, text: str) -> None:
+        self._recorder.said(parent_id, text)
         self._publish(self._stream_message(parent_id, {"name": "stderr", "text": text}))
 
     def _stream_message(self, parent_id: str, content: dict[str, Any]) -> wire.Message:

@@ -219,6 +219,7 @@ class CloisterProvisioner(LocalProvisioner):  # type: ignore[misc] # jupyter_cli
             notebook=environ.get("JPY_SESSION_NAME") or None,
             notice=manager.__dict__.pop("_cloister_end", ""),
             parent_pid=None if kwargs.get("independent") else os.getpid(),
+            interpreter=command[0],
         )
 
 

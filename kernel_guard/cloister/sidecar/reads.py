@@ -144,6 +144,7 @@ class Reads:
                 self._recorder.append(
                     "kernel.level_raised",
                     {
+                        "execution_id": self._recorder.active_id(),
                         "level": str(rise.level),
                         "before": str(rise.before),
                         "dataset": rise.dataset,

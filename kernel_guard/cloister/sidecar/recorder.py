@@ -1,8 +1,8 @@
 """Writes what happens in a kernel to the lineage log: an intent before, a result after.
 
-The sidecar attests what it saw on the wire. What the hooks report (files read, refused
-connections of raw sockets) is joined to the execution that is running and marked
-``attested_by: kernel``; what the proxy reports is marked ``proxy``.
+The sidecar attests what it saw on the wire and what it read from the code's text. What the hooks
+report (files read, tables made, refused connections of raw sockets) is joined to the execution that
+is running and marked ``attested_by: kernel``; what the proxy reports is marked ``proxy``.
 """
 
 from __future__ import annotations
@@ -12,22 +12,29 @@ import json
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloister.core.errors import CloisterError, StoreUnavailable
 from cloister.core.records import Json, Record
-from cloister.sidecar.outgoing.outline import MOST_RECORDED_BYTES
+from cloister.sidecar.recording.execution import Execution, Late, disposition_of
+from cloister.sidecar.recording.names import names_of
+from cloister.sidecar.recording.provenance import Provenance
+from cloister.sidecar.recording.standing import NOTICE
+from cloister.sidecar.recording.tracing import trace_of
 from cloister.sidecar.redact import redact_secrets
-from cloister.sidecar.textguard import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from cloister.sidecar.outgoing.outline import Outline
+    from cloister.sidecar.outgoing.withheld import Reason
+    from cloister.sidecar.recording.fingerprints import Fingerprint
+    from cloister.sidecar.textguard import Tally
 
-MOST_DIGESTS = 1000  # of one execution
 MOST_EGRESS_FACTS = 1000
+MOST_SPENDS = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -42,34 +49,6 @@ class KernelFacts:
     session: str
 
 
-@dataclass(slots=True)
-class Execution:
-    """One request that runs code, from its intent to its result."""
-
-    id: str
-    code_sha256: str
-    started_s: float
-    outputs: list[bytes] = field(default_factory=list)
-    digests: list[Json] = field(default_factory=list)
-    recorded_bytes: int = 0
-    shown: int = 0
-    masked: int = 0
-    blocked: int = 0
-    observed: int = 0
-    shown_bytes: int = 0
-    tally: Tally = field(default_factory=Tally)
-    reads: list[Json] = field(default_factory=list)
-    egress: list[Json] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Late:
-    since_s: float
-    count: int = 0
-    digests: list[Json] = field(default_factory=list)
-    masked: dict[str, int] = field(default_factory=dict)
-
-
 class Recorder:
     """Keeps the running executions of one kernel and appends their records.
 
@@ -78,6 +57,11 @@ class Recorder:
         facts: Who and where.
         policy_digest: Returns the digest of the policy in force.
         guard_mask: Masks a text; code is kept as the user may see it, secrets redacted first.
+        rule_of: Returns the policy's rule for types of values.
+
+    Attributes:
+        provenance: Knows what executions have used and made.
+        environment: The digest of what the kernel runs on, once it is known.
     """
 
     def __init__(
@@ -86,14 +70,18 @@ class Recorder:
         facts: KernelFacts,
         policy_digest: Callable[[], str],
         guard_mask: Callable[[str], str],
+        rule_of: Callable[[Sequence[str]], str] = lambda _: "",
     ) -> None:
         self._append = append
         self._facts = facts
         self._policy_digest = policy_digest
         self._mask = guard_mask
+        self._rule_of = rule_of
+        self.provenance = Provenance(self._masked)
+        self.environment: str | None = None
         self._running: dict[str, Execution] = {}
         self._current: str | None = None
-        self._late: dict[str, _Late] = {}
+        self._late: dict[str, Late] = {}
         self._lock = threading.Lock()
 
     def append(self, record_type: str, body: dict[str, Json], payload: bytes = b"") -> None:
@@ -119,25 +107,49 @@ class Recorder:
             StoreUnavailable: The intent cannot be recorded.
         """
         digest = code_digest(code)
-        cell_id = metadata.get("cellId")
+        cell_id = metadata.get("cellId") or metadata.get("cell_id")
+        trace = trace_of(msg_id, metadata)
         body: dict[str, Json] = {
             "execution_id": msg_id,
             "kernel_id": self._facts.kernel_id,
             "session": self._facts.session,
             "user": self._facts.user,
             "client_user": _short(header.get("username")),
+            "client_session": _short(header.get("session")),
             "notebook": self._facts.notebook,
             "cell_id": _short(cell_id) if isinstance(cell_id, str) else None,
             "code_sha256": digest,
             "policy_digest": self._policy_digest(),
-            "trace_id": hashlib.sha256(msg_id.encode("utf-8", "surrogatepass")).hexdigest()[:32],
+            "trace_id": trace.trace_id,
+            "span_id": trace.span_id,
+            **({"parent_span_id": trace.parent_span_id} if trace.parent_span_id else {}),
             "silent": silent,
             "attested_by": "sidecar",
         }
         payload = _payload({"code": self._masked(redact_secrets(code))})
         self._append([Record("cell.intent", body, payload)])
         with self._lock:
-            self._running[msg_id] = Execution(msg_id, digest, time.monotonic())
+            self._running[msg_id] = Execution(msg_id, digest, time.monotonic(), code)
+
+    def understand(self, msg_id: str) -> None:
+        """Reads the names in the code of an execution. It runs meanwhile, so nobody waits."""
+        execution = self._running.get(msg_id)
+        if execution is not None:
+            execution.names, execution.code = names_of(execution.code), ""
+
+    def refused(self, code: str, reason: CloisterError) -> None:
+        """Records, as far as that goes, that a cell was not run; it is refused in any case."""
+        body: dict[str, Json] = {
+            "user": self._facts.user,
+            "notebook": self._facts.notebook,
+            "code_sha256": code_digest(code),
+            "reason": reason.code,
+            "attested_by": "sidecar",
+        }
+        try:
+            self.append("cell.refused", body)
+        except StoreUnavailable as error:
+            logger.warning("a refusal is not on record: %s", error.code)
 
     def debugger(self, msg_id: str, command: str, code: str) -> None:
         """Records code that a debugger request carries, durable before it runs.
@@ -192,8 +204,10 @@ class Recorder:
         output: Outline,
         tally: Tally,
         *,
+        text: str = "",
+        stream: str = "",
         is_observed: bool = False,
-        is_withheld: bool = False,
+        withheld: Reason | None = None,
     ) -> None:
         """Notes an output as it left for the clients.
 
@@ -201,39 +215,45 @@ class Recorder:
             msg_id: The request that it belongs to.
             output: Facts about it, after masking.
             tally: What was masked in it.
+            text: Of a stream, what left of it.
+            stream: The stream's name.
             is_observed: Whether it left as it was, although the policy would have it otherwise.
-            is_withheld: Whether the content says that it, or a form of it, was withheld.
+            withheld: Why it, or a form of it, was withheld, where the content says that it was.
         """
+        reason = None if withheld is None else (withheld.code, withheld.rule)
+        disposition = disposition_of(
+            output, tally, self._rule_of, is_observed=is_observed, withheld=reason
+        )
         execution = self._running.get(msg_id)
         if execution is None:
-            late = self._late.setdefault(msg_id, _Late(time.monotonic()))
-            late.count += 1
-            if len(late.digests) < MOST_DIGESTS:
-                late.digests.append(output.digest)
-            late.masked.update(tally.masked)
-            return
-        # What the hooks have masked before holds tokens already; it is masked, not shown.
-        for entity_type in {*tally.masked, *output.stand_ins}:
-            execution.tally.add(entity_type)
-        if is_withheld:
-            execution.blocked += 1
-        elif is_observed:
-            execution.shown += 1
-            execution.observed += 1
-        elif tally or output.stand_ins:
-            execution.masked += 1
+            late = self._late.setdefault(msg_id, Late(time.monotonic()))
+            late.take(output, tally)
+            standing = late.standing
         else:
-            execution.shown += 1
-        execution.shown_bytes += output.size
-        if len(execution.digests) < MOST_DIGESTS:
-            execution.digests.append(output.digest)
-        if output.content and (
-            execution.recorded_bytes + len(output.content) <= MOST_RECORDED_BYTES
-        ):
-            execution.recorded_bytes += len(output.content)
-            execution.outputs.append(
-                b'{"type":"%s","content":%s}' % (output.kind.encode(), output.content)
-            )
+            execution.take(output, disposition)
+            standing = execution.standing
+        if stream:
+            standing.stream(stream, text, disposition)
+        elif output.forms:
+            standing.output(output.kind, output.forms, output.display, disposition)
+
+    def said(self, msg_id: str, text: str) -> None:
+        """Notes what the gate itself says below a cell, so that it stands there for a reader."""
+        execution = self._running.get(msg_id)
+        if execution is not None:
+            execution.standing.stream("stderr", text, NOTICE)
+
+    def cleared(self, msg_id: str, *, waits: bool) -> None:
+        """Notes that a cell is emptied, now or when its next output comes."""
+        execution = self._running.get(msg_id)
+        if execution is not None:
+            execution.standing.clear(waits=waits)
+
+    def captured(self, msg_id: str, *, is_on: bool) -> None:
+        """Notes that outputs go into a widget from here on, or below the cell again."""
+        execution = self._running.get(msg_id)
+        if execution is not None:
+            execution.standing.capture(is_on=is_on)
 
     def flush_late(self, now_s: float) -> None:
         """Records outputs that came after their execution had ended, in batches of a second.
@@ -244,9 +264,7 @@ class Recorder:
             late = self._late.pop(msg_id)
             body: dict[str, Json] = {
                 "execution_id": _short(msg_id),
-                "output_digests": [*late.digests],
-                "count": late.count,
-                "labels": [*sorted(late.masked)],
+                **late.facts(),
                 "attested_by": "sidecar",
             }
             try:
@@ -255,19 +273,54 @@ class Recorder:
                 self._late[msg_id] = late  # kept until the log works; nothing new runs until then
                 return
 
-    def blocked(self, msg_id: str) -> None:
+    def blocked(self, msg_id: str, reason: Reason | None = None) -> None:
         """Counts an output that did not leave."""
         execution = self._running.get(msg_id)
         if execution is not None:
-            execution.blocked += 1
+            execution.block(*(("", "") if reason is None else (reason.code, reason.rule)))
 
-    def read(self, fact: dict[str, Json]) -> None:
-        """Joins a read that the hooks report to the running execution."""
-        fact = {**fact, "path": self._masked(str(fact["path"]))}  # a file name can hold a value
+    def read(self, fact: dict[str, Json], columns: Sequence[dict[str, Json]] = ()) -> None:
+        """Joins a read that the hooks report to the running execution.
+
+        Args:
+            fact: What was read.
+            columns: Name (``column``), level and kind of each column of it that has a label.
+        """
         with self._lock:
             execution = self._active()
-            if execution is not None and fact not in execution.reads:
-                execution.reads.append(fact)
+        if execution is not None:
+            self.provenance.read(execution, fact, columns)
+
+    def fingerprinted(self, execution_id: str, path: Path, found: Fingerprint) -> bool:
+        """Takes what a file held that a running execution has read; ``False`` if it has ended."""
+        with self._lock:
+            execution = self._running.get(execution_id)
+            if execution is not None:
+                execution.fingerprints[path] = found
+        return execution is not None
+
+    def shown_path(self, path: Path) -> str:
+        """Returns a path as it may be recorded."""
+        return self._masked(str(path))
+
+    def frames(self, frames: Sequence[dict[str, Json]]) -> None:
+        """Joins tables that the hooks report to the running execution: names and column lineage.
+
+        Args:
+            frames: Of each the variable's ``name``, its ``kind``, and its ``columns`` with the
+                columns that they come ``from`` and the ``steps`` on the way.
+        """
+        with self._lock:
+            execution = self._active()
+        if execution is not None:
+            self.provenance.frames(execution, frames)
+
+    def spent(self, fact: dict[str, Json]) -> None:
+        """Notes privacy budget that the running execution has reserved, spent or given back."""
+        with self._lock:
+            execution = self._active()
+            if execution is not None and len(execution.spends) < MOST_SPENDS:
+                execution.spends.append(fact)
 
     def active_id(self) -> str | None:
         """Returns the execution that something which happens now belongs to."""
@@ -341,22 +394,16 @@ class Recorder:
         body: dict[str, Json] = {
             "execution_id": msg_id,
             "kernel_id": self._facts.kernel_id,
+            "user": self._facts.user,
+            "notebook": self._facts.notebook,
             "status": status,
             "execution_count": execution_count,
-            "duration_us": int((time.monotonic() - execution.started_s) * 1e6),
-            "outputs": {
-                "shown": execution.shown,
-                "masked": execution.masked,
-                "blocked": execution.blocked,
-                **({"observed": execution.observed} if execution.observed else {}),
-            },
-            "output_digests": execution.digests,
-            "reads": execution.reads,
-            "egress": execution.egress,
-            "labels": [*sorted(execution.tally.masked)],
+            **execution.facts(),
+            **self.provenance.ended(execution),
+            "environment": self.environment,
             "attested_by": "sidecar",
         }
-        self._append([Record("cell.result", body, _outputs_payload(execution))])
+        self._append([Record("cell.result", body, execution.payload())])
 
     def finish_all(self, status: str) -> None:
         """Ends every execution that is still running, for instance when the kernel died."""
@@ -371,11 +418,6 @@ def code_digest(code: str) -> str:
 
 def _payload(value: dict[str, Any]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _outputs_payload(execution: Execution) -> bytes:
-    """Returns the outputs of an execution as JSON; each was written so when it left."""
-    return b'{"outputs":[%s]}' % b",".join(execution.outputs)
 
 
 def _short(value: object) -> str:

@@ -33,6 +33,8 @@ from cloister.sidecar.posture import walls_of
 from cloister.sidecar.proxy.wayout import WayOut
 from cloister.sidecar.reads import Reads
 from cloister.sidecar.recorder import KernelFacts, Recorder
+from cloister.sidecar.recording.environment import environment_of
+from cloister.sidecar.recording.files import Files
 from cloister.sidecar.resourcewatch import ResourceWatch
 from cloister.sidecar.runningtraces import RunningTraces
 from cloister.sidecar.scan import Scanner
@@ -49,7 +51,7 @@ from cloister.store.lineage_writer import LineageWriter
 from cloister.store.volume import VolumeBook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cloister.core.policy import Policy
     from cloister.sidecar.kernelprocess import KernelProcess
@@ -100,7 +102,15 @@ class Sidecar:
             facts,
             lambda: self._policy.last_valid.digest,
             lambda text: self._guard.mask(text, Tally()),
+            self._rule_of,
         )
+        self._files = Files(
+            Path(spec.workspace).resolve(),
+            record=self._recorder.append,
+            joins=self._recorder.fingerprinted,
+            shown=self._recorder.shown_path,
+        )
+        self._recorder.provenance.files = self._files
         catalog = Catalog(home)
         self._scanner = Scanner(
             home,
@@ -205,6 +215,8 @@ class Sidecar:
         threading.Thread(target=self._serve_kernel, name="broker", daemon=True).start()
         self._way_out.start()
         self._witnesses.start()
+        self._files.start()
+        threading.Thread(target=self._note_environment, name="environment", daemon=True).start()
         threading.Thread(target=self._index_catalog, name="index", daemon=True).start()
         if self._spec.parent_pid is not None:
             threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
@@ -215,6 +227,7 @@ class Sidecar:
             self._gate.close()
             self._checker.close()
             self._way_out.stop()
+        self._files.stop()
         reason = exceeded.code if exceeded else "exited"
         self._recorder.append(
             "kernel.stopped",
@@ -239,6 +252,32 @@ class Sidecar:
         if self._index_error is not None:
             raise self._index_error
         self._reads.follow()
+
+    def _rule_of(self, entities: Sequence[str]) -> str:
+        """Returns the rule by which values of these types are shown: that of the highest level."""
+        return f"display.{max(map(self._policy.last_valid.level_of, entities))}"
+
+    def _note_environment(self) -> None:
+        """Records what the kernel runs on; executions then name it by its digest."""
+        try:
+            found = environment_of(
+                self._spec.interpreter, Path(self._spec.workspace), self._spec.environment
+            )
+            self._recorder.append(
+                "kernel.environment",
+                {
+                    "environment": found.digest,
+                    "python": found.python,
+                    "packages": len(found.packages),
+                    "image": found.image,
+                    "commit": found.commit,
+                    "attested_by": "sidecar",
+                },
+                json.dumps({"packages": found.packages}).encode(),
+            )
+            self._recorder.environment = found.digest
+        except (CloisterError, OSError) as error:
+            logger.error("The environment is not on record (%s).", type(error).__name__)
 
     def _policy_changed(self, policy: Policy) -> None:
         self._guard.policy = policy

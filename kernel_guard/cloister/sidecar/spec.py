@@ -29,6 +29,7 @@ class LaunchSpec:
         notebook: The path that Jupyter Server names, or ``None``.
         notice: Why the kernel before this one was stopped while no cell ran; else empty.
         parent_pid: The process whose end ends the kernel, or ``None``.
+        interpreter: The kernel's own program, as its kernelspec names it.
     """
 
     home: str
@@ -47,6 +48,7 @@ class LaunchSpec:
     notebook: str | None
     notice: str
     parent_pid: int | None
+    interpreter: str = ""
 
     @property
     def kernel_dir(self) -> Path:

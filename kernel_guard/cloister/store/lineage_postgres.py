@@ -33,6 +33,7 @@ from cloister.store.database import (
     refused,
     unavailable,
 )
+from cloister.store.lineage_schema import SCHEMA_VERSION
 from cloister.store.lineage_store import WHAT, Answer, Batch, Rows
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest migration in ``store/migrations``; tables of another one are not touched."""
 
 VERSION_TABLE: Final = "lineage_version"
@@ -298,7 +299,7 @@ class PostgresSource:
 
 
 class _PostgresRows:
-    has_keys = True  # or the tables would be refused
+    version = SCHEMA_VERSION  # tables of another one are not read
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -23,6 +23,7 @@ from cloister.store.entry import (
     parse_body,
 )
 from cloister.store.executions import INTENT, RESULT, join_execution
+from cloister.store.lineage_schema import SINCE_DATA_KEYS
 from cloister.store.lineage_sqlite import SqliteSource
 from cloister.store.lineage_store import WHAT, LineageSource, Rows, read_node
 from cloister.store.lineage_stores import readable_source, settings_mark
@@ -32,6 +33,7 @@ from cloister.store.payloads import PayloadBox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from cloister.store.home import Home
     from cloister.store.keys import Keyring
@@ -123,6 +125,7 @@ class LineageReader:
         kernel_id: str | None = None,
         user: str | None = None,
         dataset: str | None = None,
+        notebook: str | None = None,
     ) -> list[dict[str, Any]]:
         """Returns executions in the shape of ``cloister lineage list --json``, newest first.
 
@@ -132,11 +135,12 @@ class LineageReader:
             kernel_id: Only those of this kernel.
             user: Only those of this user.
             dataset: Only those that read this dataset of the catalogue.
+            notebook: Only those of this notebook, named as the record has it.
 
         Raises:
             StoreUnavailable: The log cannot be read.
         """
-        names = {"kernel_id": kernel_id, "user": user}
+        names = {"notebook": notebook, "kernel_id": kernel_id, "user": user}
         wanted = [name_of(key, value) for key, value in names.items() if value is not None]
         last = _NO_END if before is None else before
         with self._reading() as rows:
@@ -227,6 +231,14 @@ class LineageReader:
         if payload is None:
             return replace(found, payload_state=PayloadState.DAMAGED)
         return replace(found, payload=payload, payload_state=PayloadState.OPEN)
+
+    def reading(self) -> AbstractContextManager[Rows | None]:
+        """Opens a transaction in which all answers fit together; ``None`` where no log is yet.
+
+        Raises:
+            StoreUnavailable: The log cannot be read.
+        """
+        return self._reading()
 
     @contextmanager
     def _reading(self) -> Iterator[Rows | None]:
@@ -369,7 +381,7 @@ def _head_note(rows: Rows) -> str:
 
 def _events(rows: Rows) -> str:
     """Returns the question for events with what is needed to open their payloads."""
-    return _WITH_KEYS if rows.has_keys else _WITHOUT_KEYS
+    return _WITH_KEYS if rows.version >= SINCE_DATA_KEYS else _WITHOUT_KEYS
 
 
 def _sealed_entry(row: tuple[Any, ...]) -> Entry:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     import sqlite3
 
 APPLICATION_ID: Final = 0x434C4C47  # "CLLG"
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
+OLDER_VERSIONS: Final = (1, 2, 3)
+"""Versions that a writer brings up to date; the index was then missing, or knew fewer names."""
+
 SINCE_DATA_KEYS: Final = 3
 
 _SINCE_2: Final = (
@@ -56,10 +59,12 @@ SCHEMA_SQL: Final = (
 def upgrade(connection: sqlite3.Connection) -> None:
     """Brings tables of an older version up to date, all or nothing. The tree is not touched."""
     connection.execute("BEGIN IMMEDIATE")
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found == 1:
-        for statement in _SINCE_2:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version < SCHEMA_VERSION:  # nobody else was faster
+        since = (_SINCE_2 if version < 2 else ()) + (_SINCE_3 if version < SINCE_DATA_KEYS else ())
+        for statement in since:
             connection.execute(statement)
+        connection.execute("DELETE FROM mention")
         connection.executemany(
             "INSERT INTO mention VALUES (?, ?)",
             (
@@ -68,8 +73,5 @@ def upgrade(connection: sqlite3.Connection) -> None:
                 for name in names_in(kind, header)
             ),
         )
-    if found < SCHEMA_VERSION:  # otherwise somebody else was faster
-        for statement in _SINCE_3:
-            connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")

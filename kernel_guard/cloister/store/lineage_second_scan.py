@@ -165,10 +165,10 @@ def main(asked: IO[bytes], answers: IO[bytes]) -> int:
     """Walks over the part that is asked for and says what it found."""
     said = json.load(asked)
     place = Path(said["file"]) if said["home"] is None else Home(Path(said["home"]))
-    seen = Seen()
     with source_at(place).reading() as rows:
         if rows is None:
             return 1
+        seen = Seen(rows.version)
         for step in scan(rows, said["first"], said["last"], set(said["stops"]), seen):
             if isinstance(step, End) and step.failure is not None:
                 return 1  # the first process meets it, too, and says what it is

@@ -10,7 +10,8 @@ import base64
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from cloister.store.mentions import MentionCheck
+from cloister.store.lineage_schema import SCHEMA_VERSION
+from cloister.store.mentions import MentionCheck, indexed_by
 from cloister.store.tombstones import ErasureCheck
 
 if TYPE_CHECKING:
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 class Seen:
     """Collects, and gives to the checks.
 
+    Args:
+        version: Of the tables; it says what their index holds.
+
     Attributes:
         mentions: Compares the index of names with the events.
         erasures: Compares tombstones with the payloads and keys that are there.
     """
 
-    def __init__(self) -> None:
-        self.mentions = MentionCheck()
+    def __init__(self, version: int = SCHEMA_VERSION) -> None:
+        self.mentions = MentionCheck(indexed_by(version))
         self.erasures = ErasureCheck()
 
     def take(self, seq: int, kind: str, header: bytes, payload: bytes | None) -> None:

@@ -25,9 +25,9 @@ from cloister.store.files import locked
 from cloister.store.filesystem import network_file_system
 from cloister.store.lineage_schema import (
     APPLICATION_ID,
+    OLDER_VERSIONS,
     SCHEMA_SQL,
     SCHEMA_VERSION,
-    SINCE_DATA_KEYS,
     upgrade,
 )
 from cloister.store.lineage_store import WHAT, Answer, Batch, Rows
@@ -162,7 +162,7 @@ def _prepare(
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
         return
-    if application == APPLICATION_ID and 1 <= version < SCHEMA_VERSION:
+    if application == APPLICATION_ID and version in OLDER_VERSIONS:
         upgrade(connection)
         return
     if application or version or connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
@@ -252,9 +252,9 @@ class _SqliteRows:
         self._connection = connection
 
     @property
-    def has_keys(self) -> bool:
+    def version(self) -> int:
         found: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        return found >= SINCE_DATA_KEYS
+        return found
 
     def execute(self, sql: str, parameters: Mapping[str, Any] = _NOTHING, /) -> Answer:
         return self._connection.execute(sql, parameters)

@@ -81,8 +81,8 @@ class Rows(Protocol):
     """Answers questions inside one transaction."""
 
     @property
-    def has_keys(self) -> bool:
-        """Whether there are data keys and erasures; copies from before there were lack them."""
+    def version(self) -> int:
+        """The version of the tables: what the index of names holds, and whether there are keys."""
         ...
 
     def execute(self, sql: str, parameters: Mapping[str, Any] = ..., /) -> Answer:

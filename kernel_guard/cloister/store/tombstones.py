@@ -13,6 +13,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.store.entry import committed_digest, parse_body
+from cloister.store.lineage_schema import SINCE_DATA_KEYS
 from cloister.store.payloads import has_data_key
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class ErasureCheck:
         lost = next((seq for seq in self._bare if seq not in self._tombstones), None)
         if lost is not None:
             yield f"the payload of event {lost} is gone, and no tombstone says so", lost
-        if not rows.has_keys:
+        if rows.version < SINCE_DATA_KEYS:
             return
         index = rows.stream("SELECT seq, tombstone FROM erased ORDER BY seq")
         if [tuple(row) for row in index] != sorted(self._tombstones.items()):

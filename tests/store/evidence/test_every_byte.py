@@ -14,7 +14,6 @@ from provenlog import Workspace, columns
 
 THOROUGH = settings(
     max_examples=400,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -62,7 +62,7 @@ def test_signatures_of_the_rfc_are_valid(public, message, signature):
     assert not alone.ed25519(args[0], args[1] + b"x", args[2])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=200), st.data())
 def test_agrees_with_cryptography_about_signatures_right_and_wrong(seed, message, data):
     signer = Ed25519PrivateKey.from_private_bytes(seed)
@@ -104,7 +104,7 @@ def tree_of(leaves):
     return lambda level, index: nodes[level, index]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 70), st.data())
 def test_any_leaves_with_their_siblings_make_the_root(size, data):
     leaves = [merkle.leaf_hash(b"%d" % i) for i in range(size)]
@@ -267,7 +267,6 @@ def test_bundles_hold_as_they_were_written(made, which):
 @pytest.mark.parametrize("which", ["whole", "few"])
 @settings(
     max_examples=250,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.data())

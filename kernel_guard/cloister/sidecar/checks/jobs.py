@@ -166,6 +166,9 @@ def _outline_to_json(outline: Outline) -> dict[str, Any]:
         "amount": [amount.rows, amount.cells, amount.bytes],
         "has_picture": outline.has_picture,
         "carries": outline.carries,
+        "forms": outline.forms,
+        "display": outline.display,
+        "subjects": outline.subjects,
     }
 
 
@@ -179,4 +182,7 @@ def _outline_of(said: dict[str, Any], content: bytes) -> Outline:
         said["has_picture"],
         said["carries"],
         content,
+        tuple((mime, digest) for mime, digest in said["forms"]),
+        said["display"],
+        tuple(said["subjects"]),
     )

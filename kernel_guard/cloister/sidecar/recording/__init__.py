@@ -1,0 +1,1 @@
+"""What is noted of an execution beside its code: outputs, data flow, files, environment, trace."""
