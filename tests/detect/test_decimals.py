@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cloister.detect import decimals
-from cloister.detect.decimals import of_decimals
+from cloister.detect.decimals import of_decimals, stretches_with_more
 from cloister.detect.exact import ExactIndex
 from cloister.detect.fingerprint import tokenise
 from hypothesis import given, settings
@@ -45,3 +45,23 @@ def test_what_is_found_does_not_change(parts):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decimals, "of_decimals", lambda *_: None)
         assert INDEX.find(text) == found
+
+
+@pytest.mark.parametrize("number", ["0.125 ", "-1.5,", "0.5 | ", "12.25\t", "(0.25)\n"])
+@pytest.mark.parametrize("count", [900, 5_000])
+@settings(deadline=None, max_examples=40)
+@given(parts=st.lists(st.tuples(_PIECES, _GAPS), max_size=12))
+def test_what_stands_between_stretches_of_decimals_is_found(number, count, parts):
+    inside = "".join(piece + gap for piece, gap in parts)
+    text = number * count + inside + number * count + inside
+    found = INDEX.find(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decimals, "stretches_with_more", lambda text: [(0, len(text))])
+        assert INDEX.find(text) == found
+
+
+def test_a_table_of_decimals_is_not_read():
+    text = "0.125\t-0.5\n" * 5_000
+    assert not list(stretches_with_more(text))
+    ((start, end),) = stretches_with_more(f"{text}Maria Lindqvist\n{text}")
+    assert len(text) - 5_200 < start < len(text) < end < len(text) + 5_200

@@ -52,6 +52,7 @@ MOST_TOKENS: Final = 8
 _SHORTEST_TEXT: Final = 3
 _MAGIC: Final = b"CLXM4\n"
 _NONCE_BYTES: Final = 12
+_SMALL_TEXT_CHARS: Final = 8_192  # a longer text is looked at for what needs no search
 _PIECE_CHARS: Final = 100_000  # a longer text is searched in pieces of this size
 _OVERLAP_CHARS: Final = 1_024  # more than the longest value with its gaps
 _SMALL_TOKENS: Final = 96
@@ -170,7 +171,9 @@ class ExactIndex:
             decoded: What its encoded pieces say, if the caller has that already.
         """
         entries = self._entries
-        if entries is None or len(text) < _SHORTEST_TEXT or text in entries.clean:
+        if entries is None or len(text) < _SHORTEST_TEXT:
+            return []
+        if len(text) <= _REMEMBERED_CHARS and text in entries.clean:
             return []
         if decoded is None:
             decoded = decode(text)
@@ -253,9 +256,16 @@ class ExactIndex:
             self._entries = entries.with_prints(prints, kind)
 
     def _claims(self, entries: Entries, text: str) -> list[Span]:
-        if len(text) <= _PIECE_CHARS:
+        if len(text) <= _SMALL_TEXT_CHARS:
             return self._search(entries, text)
-        return list({s: None for piece in _pieces(text) for s in self._shifted(entries, *piece)})
+        from cloister.detect.decimals import stretches_with_more
+
+        pieces = (
+            (start + offset, piece)
+            for start, end in stretches_with_more(text)
+            for offset, piece in _pieces(text[start:end])
+        )
+        return list({s: None for piece in pieces for s in self._shifted(entries, *piece)})
 
     def _shifted(self, entries: Entries, offset: int, piece: str) -> list[Span]:
         return [
@@ -328,8 +338,6 @@ class ExactIndex:
         self, entries: Entries, text: str, tokens: Tokens
     ) -> Iterator[tuple[int, int, int, int]]:
         """Yields (first token, tokens, kind, fingerprint) of every run that is known."""
-        import numpy as np
-
         from cloister.detect.decimals import of_decimals, tokens_to_other
 
         prints = self._fingerprints()
@@ -343,17 +351,21 @@ class ExactIndex:
                 if first + more < count:
                     yield first, more + 1, kind, value
             return
-        sums = prints.sums(tokens)
-        is_decimal = of_decimals(text, tokens)
+        # Asking which tokens are halves of decimals pays where many are.
+        is_worth_it = 4 * text.count(".") > count
+        is_decimal = of_decimals(text, tokens) if is_worth_it else None
         to_other = None if is_decimal is None else tokens_to_other(is_decimal)
+        ladder = prints.ladder(tokens)
         for more in range(min(MOST_TOKENS, count)):
-            starts = np.arange(count - more)
+            runs = ladder.runs(more)
+            starts = None
             if to_other is not None:
                 starts = (to_other[: count - more] <= more).nonzero()[0]
-            runs = prints.runs(sums, tokens.first[starts], tokens.last[starts + more])
+                runs = runs[starts]
             places = entries.may_hold(runs)
             for place, kind, value in entries.look_up(runs, places):
-                yield int(starts[place]), more + 1, kind, value
+                first = place if starts is None else int(starts[place])
+                yield first, more + 1, kind, value
 
 
 @cache

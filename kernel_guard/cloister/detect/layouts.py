@@ -7,7 +7,6 @@ the budget, and yields the places read in the usual way.
 from __future__ import annotations
 
 import re
-from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,7 @@ from cloister.detect.views import Moved, View
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cloister.detect.tags import KnownTags
+    from cloister.detect.tags import Run
     from cloister.detect.views import Budget
 
 _LONGEST_NUMBER_DIGITS: Final = 19
@@ -77,7 +76,9 @@ _NAMES: Final = frozenset(
     thead tr tt u ul
     """.split()  # noqa: SIM905 - quotes would hide the words
 )
-_MOST_TELLING_TAGS: Final = 200
+_MOST_TELLING_RUNS: Final = 200
+_MOST_OTHERS: Final = 20_000
+_NAMED_TAGS: Final = re.compile(rf"(?:</?(?:{'|'.join(_NAMES)})(?:/| /)?>\s*)+")
 _TAG_NAME: Final = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)")
 _INLINE: Final = frozenset(
     """
@@ -184,35 +185,29 @@ def read_markup(text: str, _data: bytes, _pattern: Any, _budget: Budget) -> Iter
 
     Patterns are looked for in the text as it is only: cells that meet here belong together less.
     """
-    # What hides an element is asked for first: looking for it at each tag takes half of the time.
-    lowered = text.lower()
-    if any(word in lowered for word in _HIDES):
-        yield _without(_TAGS, text, _gap)
-        return
     from cloister.detect.tags import without_tags
 
-    page = without_tags(text, _known_tags(), _kind_of)
-    if page is None:
-        yield _without(_PLAIN_TAGS, text, _gap)
+    page = without_tags(text, _look)
+    # What hides an element is asked for first: looking for it at each tag takes half of the time.
+    told = text if page is None else "".join(text[a:b] for a, b in page.others[:_MOST_OTHERS])
+    if page is None or len(page.others) > _MOST_OTHERS or _may_hide(told):
+        yield _without(_TAGS if _may_hide(text) else _PLAIN_TAGS, text, _gap)
         return
     starts, ends = (Moved(after, page.offsets, page.origins, len(page.said)) for after in (0, 1))
-    missing = tuple(page.others) if len(page.others) <= _MOST_TELLING_TAGS else None
+    missing = tuple(page.others) if len(page.others) <= _MOST_TELLING_RUNS else None
     yield View(page.said, 0, len(text), starts, ends, is_sure=False, missing=missing)
 
 
-@cache
-def _known_tags() -> KnownTags:
-    from cloister.detect.tags import KnownTags
-
-    return KnownTags({name: _kind_of(f"<{name}>") for name in _NAMES})
+def _may_hide(text: str) -> bool:
+    lowered = text.lower()
+    return any(word in lowered for word in _HIDES)
 
 
-def _kind_of(tag: str) -> int:
-    """Returns what a tag is for a reader, see :mod:`cloister.detect.tags`."""
-    from cloister.detect.tags import CELL, LINE, NOTHING
+def _look(run: str) -> Run:
+    """Returns what a run of tags is to a reader."""
+    from cloister.detect.tags import Run
 
-    shown = _gap(tag)
-    return CELL if shown == "\t" else LINE if shown == "\n" else NOTHING
+    return Run(_gap(run), _NAMED_TAGS.fullmatch(run) is None)
 
 
 def read_records(text: str, _data: bytes, _pattern: Any, _budget: Budget) -> Iterator[View]:
