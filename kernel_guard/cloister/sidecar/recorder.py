@@ -56,6 +56,7 @@ class Execution:
     masked: int = 0
     blocked: int = 0
     observed: int = 0
+    neutralised: int = 0
     shown_bytes: int = 0
     tally: Tally = field(default_factory=Tally)
     reads: list[Json] = field(default_factory=list)
@@ -66,6 +67,7 @@ class Execution:
 class _Late:
     since_s: float
     count: int = 0
+    observed: int = 0
     digests: list[Json] = field(default_factory=list)
     masked: dict[str, int] = field(default_factory=dict)
 
@@ -192,6 +194,7 @@ class Recorder:
         output: Outline,
         tally: Tally,
         *,
+        is_neutralised: bool = False,
         is_observed: bool = False,
         is_withheld: bool = False,
     ) -> None:
@@ -201,6 +204,7 @@ class Recorder:
             msg_id: The request that it belongs to.
             output: Facts about it, after masking.
             tally: What was masked in it.
+            is_neutralised: Whether it left without what would have run in a browser.
             is_observed: Whether it left as it was, although the policy would have it otherwise.
             is_withheld: Whether the content says that it, or a form of it, was withheld.
         """
@@ -211,6 +215,7 @@ class Recorder:
             if len(late.digests) < MOST_DIGESTS:
                 late.digests.append(output.digest)
             late.masked.update(tally.masked)
+            late.observed += is_observed
             return
         # What the hooks have masked before holds tokens already; it is masked, not shown.
         for entity_type in {*tally.masked, *output.stand_ins}:
@@ -224,6 +229,7 @@ class Recorder:
             execution.masked += 1
         else:
             execution.shown += 1
+        execution.neutralised += is_neutralised
         execution.shown_bytes += output.size
         if len(execution.digests) < MOST_DIGESTS:
             execution.digests.append(output.digest)
@@ -235,10 +241,28 @@ class Recorder:
                 b'{"type":"%s","content":%s}' % (output.kind.encode(), output.content)
             )
 
+    def observed(self, msg_id: str, tally: Tally) -> None:
+        """Notes what is no output and left as it was, although guarding would change it.
+
+        Args:
+            msg_id: The request that it answers.
+            tally: What would have been masked in it.
+        """
+        execution = self._running.get(msg_id)
+        if execution is None:
+            late = self._late.setdefault(msg_id, _Late(time.monotonic()))
+            late.observed += 1
+            late.masked.update(tally.masked)
+            return
+        execution.observed += 1
+        for entity_type in tally.masked:
+            execution.tally.add(entity_type)
+
     def flush_late(self, now_s: float) -> None:
         """Records outputs that came after their execution had ended, in batches of a second.
 
-        Threads and background tasks print late; the record says so instead of losing it.
+        Threads and background tasks print late; the record says so instead of losing it. So does
+        what is observed of answers to requests that run no code.
         """
         for msg_id in [m for m, late in self._late.items() if late.since_s + 1 <= now_s]:
             late = self._late.pop(msg_id)
@@ -246,6 +270,7 @@ class Recorder:
                 "execution_id": _short(msg_id),
                 "output_digests": [*late.digests],
                 "count": late.count,
+                **({"observed": late.observed} if late.observed else {}),
                 "labels": [*sorted(late.masked)],
                 "attested_by": "sidecar",
             }
@@ -349,6 +374,7 @@ class Recorder:
                 "masked": execution.masked,
                 "blocked": execution.blocked,
                 **({"observed": execution.observed} if execution.observed else {}),
+                **({"neutralised": execution.neutralised} if execution.neutralised else {}),
             },
             "output_digests": execution.digests,
             "reads": execution.reads,
