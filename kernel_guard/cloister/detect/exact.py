@@ -12,8 +12,10 @@ A stored index is sealed with AES-256-GCM, so a file says nothing without the ke
 is refused. Sidecars share the file and not its memory: a mapped file would lie open, and whoever
 reads fingerprints and knows some of the values can solve for the key that made them.
 
-Not matched: common values without company, pieces of a value, values glued to other letters or
-digits. It stops accidents, not an author who is determined.
+Values that begin or end inside a word are looked up as well (:mod:`cloister.detect.glued`).
+
+Not matched: common values without company, pieces of a value, values glued to letters of the same
+case. It stops accidents, not an author who is determined.
 """
 
 from __future__ import annotations
@@ -307,11 +309,31 @@ class ExactIndex:
                 apart.append(Span(start, end, entity_type, 1.0))
         weak = [hit for hit in hits if hit.is_weak]
         spans = [hit.span for hit in hits if not hit.is_weak]
+        spans += self._glued(entries, text, tokens)
         if dense:
             spans += [dense[i] for i in among_their_like(text, [(s.start, s.end) for s in dense])]
         if len(apart) >= FEWEST_LINES:
             spans += [apart[i] for i in in_columns(text, [(s.start, s.end) for s in apart])]
         return spans + self._in_company(entries, hits) if weak else spans
+
+    def _glued(self, entries: Entries, text: str, tokens: Tokens) -> Iterator[Span]:
+        """Yields known values that begin or end inside a word."""
+        from cloister.detect.glued import glued_runs, is_telling
+
+        runs = glued_runs(text, tokens)
+        if runs is None:
+            return
+        prints = self._fingerprints()
+        found = prints.runs(prints.sums(tokens), runs.first, runs.last)
+        for place, kind, _value in entries.look_up(found, entries.may_hold(found)):
+            entity_type, form = entries.kinds[kind]
+            start, end = tokens.range_between(int(runs.first[place]), int(runs.last[place]))
+            if not is_telling(text[start:end], form):
+                continue
+            if form is Form.DATE and in_series(text, start, end):
+                continue
+            if is_plausible(text, start, end, form, int(runs.tokens[place])):
+                yield Span(start, end, entity_type, 1.0)
 
     def _in_company(self, entries: Entries, hits: list[_Hit]) -> list[Span]:
         """Returns the weak hits that stand near another value of one of their rows."""

@@ -61,9 +61,12 @@ class Tokens:
 
     def range_of(self, first: int, last: int) -> tuple[int, int]:
         """Returns the offsets in the text of the tokens from ``first`` to ``last``, inclusive."""
-        end = self.bounds[last + 1] - 1
-        stop = self.places[end] + 1 if self.ends is None else self.ends[end]
-        return int(self.places[self.bounds[first]]), int(stop)
+        return self.range_between(int(self.bounds[first]), int(self.bounds[last + 1]))
+
+    def range_between(self, first: int, last: int) -> tuple[int, int]:
+        """Returns the offsets in the text of the characters from ``first`` to before ``last``."""
+        stop = self.places[last - 1] + 1 if self.ends is None else self.ends[last - 1]
+        return int(self.places[first]), int(stop)
 
 
 def _ascii_table() -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ the budget, and yields the places read in the usual way.
 from __future__ import annotations
 
 import re
+import string
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,6 +56,15 @@ ORDINALS: Final = (
     rf"(?:\b|[A-Za-z]){_ORDINAL}(?:(?:,[ \n\t]{{0,3}}|[ \n\t]{{1,3}}){_ORDINAL}){{4,}}"
     r"(?:\b|[A-Za-z])"
 )
+
+# Numbers that have a shape or check digits, with letters before or behind them. A word in which
+# letters and digits take turns is a hash and no such word.
+_ASCII_LETTERS: Final = string.ascii_letters.encode()
+_SHAPED = r"\d{3}-\d{2}-\d{4}|\d{13,19}|\d{4}(?:[ -]\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{5}"
+_LETTERS = r"[A-Za-z]{1,24}"
+_GOES_ON_BEFORE: Final = re.compile(rb"[-_.]")
+_GOES_ON: Final = re.compile(rb"[-_.]\w")
+GLUED: Final = rf"\b{_LETTERS}(?:{_SHAPED})(?:{_LETTERS})?\b|\b(?:{_SHAPED}){_LETTERS}\b"
 
 MARKUP_HINT: Final = (
     r"</[A-Za-z]|<!--|<(?:[A-Za-z][A-Za-z1-6]?|wbr|span|font|div)[ />]|<[a-z]+ [a-z-]+="
@@ -178,6 +188,19 @@ def _spelled_by_numbers(data: bytes, places: list[tuple[int, int]]) -> View | No
         return None
     starts, ends = [start for start, _ in places], [end for _, end in places]
     return View(codes.decode("latin-1"), starts[0], ends[-1], starts, ends, is_sure=False)
+
+
+def read_glued(text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields numbers that letters stand against, without the letters."""
+    for match in pattern.finditer(data):
+        if _GOES_ON_BEFORE.match(data, match.start() - 1) or _GOES_ON.match(data, match.end()):
+            continue  # the number of a part: A123-45-6789-B
+        word = match[0]
+        start = match.start() + len(word) - len(word.lstrip(_ASCII_LETTERS))
+        end = match.end() - (len(word) - len(word.rstrip(_ASCII_LETTERS)))
+        places = range(start, end)
+        ends = range(start + 1, end + 1)
+        yield View(text[start:end], start, end, places, ends, holds_more=False)
 
 
 def read_markup(text: str, _data: bytes, _pattern: Any, _budget: Budget) -> Iterator[View]:
