@@ -84,19 +84,21 @@ def tokens_to_other(is_decimal: NDArray[np.bool_]) -> NDArray[np.int64]:
     return distances
 
 
-def stretches_with_more(text: str) -> Iterator[tuple[int, int]]:
+def stretches_with_more(text: str, *, has_tags: bool = False) -> Iterator[tuple[int, int]]:
     """Yields the parts of a text that hold anything but decimal numbers, with some around them.
 
     A text that holds something else everywhere is one part.
 
     Args:
         text: Any text; only one of plain ASCII is looked at.
+        has_tags: Whether the numbers may stand in cells of HTML. Then they have no more than eight
+            decimals, since more could be a number that is written backwards.
     """
     length = len(text)
     if not text.isascii():
         yield 0, length
         return
-    decimals = _decimals()
+    decimals = _in_cells() if has_tags else _decimals()
     start: int | None = 0
     first = 0
     while first < length:
@@ -134,3 +136,12 @@ def _decimals() -> Any:
         rf"(?:{around}*{before})?(?:[+-]?[0-9]{{1,{_LONGEST_WHOLE_DIGITS}}}\.[0-9]{{1,20}}"
         rf"(?:{both}|{after}{around}*{before}|{after}{around}*$|$))*{around}*"
     )
+
+
+@cache
+def _in_cells() -> Any:
+    import re2
+
+    gap = r"(?:[ \t\n,;|()\[\]]|</?(?:td|th|tr|tbody|thead|table)>)"
+    number = rf"[+-]?[0-9]{{1,{_LONGEST_WHOLE_DIGITS}}}\.[0-9]{{1,8}}"
+    return re2.compile(rf"{gap}*(?:{number}{gap}+)*(?:{number})?")

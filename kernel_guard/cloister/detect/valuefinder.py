@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 ESCAPE_SEQUENCE: Final = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
 )
+#: In a longer text it is worth while to leave out what is nothing but measurements.
+_LONG_CHARS: Final = 16_384
 _WORDS: Final = str.maketrans("._", "  ")
 
 
@@ -110,6 +112,18 @@ class ValueFinder:
 
     def _find_visible(self, text: str) -> list[Span]:
         recognizers = Recognizers.of(self.policy)
+        # An admin's own pattern may be one of decimal numbers.
+        if len(text) < _LONG_CHARS or recognizers.entity_types:
+            return self._find_in(recognizers, text)
+        from cloister.detect.decimals import stretches_with_more
+
+        return [
+            Span(s.start + start, s.end + start, s.entity_type, s.score)
+            for start, end in stretches_with_more(text, has_tags=True)
+            for s in self._find_in(recognizers, text[start:end])
+        ]
+
+    def _find_in(self, recognizers: Recognizers, text: str) -> list[Span]:
         decoded = decode(text)
         spans = self._by_pattern(recognizers, text)
         if decoded:
