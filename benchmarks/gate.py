@@ -42,6 +42,14 @@ def html(size):
         rows.append('<tr>' + ''.join(f'<td>{x:.4f}</td>' for x in rng.normal(size=12)) + '</tr>')
     return '<table><tbody>' + ''.join(rows) + '</tbody></table>'
 small, page = html(10_000), html(1_000_000)
+count = 4_300
+mixed = pd.DataFrame({
+    'id': rng.integers(1, 90_000, count), 'amount': rng.normal(size=count) * 100,
+    'when': pd.date_range('2024-01-01', periods=count, freq='7min'),
+    'kind': rng.choice(['retail', 'wholesale', 'online', 'other'], count),
+    'items': rng.integers(0, 9_999, count), 'paid': rng.random(count) > 0.5,
+    'note': rng.choice(['first order', 'late delivery', 'returned', 'none'], count),
+    'share': rng.random(count)}).to_html()
 chart = {'data': [{'x': list(range(5000)), 'y': rng.normal(size=5000).round(4).tolist()}]}
 from matplotlib.figure import Figure
 figure = Figure(); figure.subplots().plot(rng.normal(size=300).cumsum())
@@ -109,6 +117,7 @@ def kinds() -> list[Kind]:
         Kind("10 kB of text", "print(text, flush=True)", 100),
         Kind("10 kB of HTML", publish.format("text/html", "small"), 100),
         Kind("1 MB of HTML", publish.format("text/html", "page"), 5, most_added_ms=30),
+        Kind("1 MB of a mixed table", publish.format("text/html", "mixed"), 5),
         Kind("a chart of 5,000 points", publish.format(plotly, "chart"), 20),
         Kind("a plot", publish.format("image/png", "plot"), 20),
         Kind("a message of a widget", "channel.send({'state': {'value': 7}})", 500),
@@ -168,8 +177,9 @@ def main() -> int:
     """Measures, prints, and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--only", default="", metavar="TEXT", help="kinds whose name holds it")
     arguments = parser.parse_args()
-    measured = kinds()
+    measured = [kind for kind in kinds() if arguments.only in kind.name]
     with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
         os.environ["CLOISTER_HOME"] = str(Path(directory, "home"))
         fill_catalogue(Path(directory))

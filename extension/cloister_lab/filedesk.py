@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -42,6 +42,7 @@ _log = logging.getLogger(__name__)
 
 _REMEMBERED: Final = 64
 _REMEMBERED_BYTES: Final = 2_000_000  # of one file
+_MOST_NAMES: Final = 10_000
 
 
 class FileRefused(CloisterError):
@@ -89,6 +90,7 @@ class FileDesk:
         self._stored: tuple[Stamp, StoredIndex] | None = None
         self._known: OrderedDict[str, Examined] = OrderedDict()
         self._volume = DownloadVolume(home, environ)
+        self._names_told: set[str] = set()
 
     def release(self, name: str, data: bytes, destination: Destination) -> Released:
         """Returns what may leave of a file.
@@ -130,10 +132,30 @@ class FileDesk:
         Raises:
             FileRefused: The policy cannot be read.
         """
-        policy = self.rules().policy
-        if policy.mode is Mode.OBSERVE or policy.output.allows_scripts:
+        rules = self.rules()
+        if rules.policy.output.allows_scripts:
             return notebook
-        return neutralise_notebook(notebook, has_sources=destination is Destination.DOWNLOAD)
+        has_sources = destination is Destination.DOWNLOAD
+        shown = neutralise_notebook(notebook, has_sources=has_sources)
+        if rules.policy.mode is not Mode.OBSERVE:
+            return shown
+        if shown is not notebook:
+            self._write("notebook.ipynb", destination, "markup", "shown", {})
+        return notebook
+
+    def tell_of_name(self, name: str, rules: Rules) -> None:
+        """Records, once for each name, that a listing shows one that holds a value.
+
+        Raises:
+            FileRefused: The record cannot be written.
+        """
+        with self._lock:
+            is_new = name not in self._names_told and len(self._names_told) < _MOST_NAMES
+            if is_new:
+                self._names_told.add(name)
+        if is_new:
+            entities = Counter(span.entity_type for span in rules.finder.find_in_name(name))
+            self._write(name, Destination.VIEW, "name", "shown", entities)
 
     def admit(self, destination: Destination, size: int | None, rules: Rules | None = None) -> bool:
         """Checks what can be said before a file is read; returns whether it has to be read.
@@ -255,6 +277,16 @@ class FileDesk:
         Raises:
             FileRefused: The record cannot be written.
         """
+        self._write(name, destination, found.content.value, outcome, found.entities)
+
+    def _write(
+        self,
+        name: str,
+        destination: Destination,
+        content: str,
+        outcome: str,
+        entities: Mapping[str, int],
+    ) -> None:
         rules = self.rules()
         try:
             user = current_identity(self._environ, rules.policy).user
@@ -263,9 +295,9 @@ class FileDesk:
                     "user": user,
                     "file": rules.finder.mask_name(name),
                     "destination": destination.value,
-                    "content": found.content.value,
+                    "content": content,
                     "outcome": outcome,
-                    "values": dict(found.entities),
+                    "values": dict(entities),
                     "policy_digest": rules.policy.digest,
                     "attested_by": "server",
                 }

@@ -166,7 +166,10 @@ class GuardedContents:
         name = str(entry.get("name", ""))
         rules = self.cloister_desk.rules()
         shown = rules.finder.mask_name(name)
-        if shown == name or rules.policy.mode is Mode.OBSERVE:
+        if shown == name:
+            return entry
+        if rules.policy.mode is Mode.OBSERVE:
+            self.cloister_desk.tell_of_name(name, rules)
             return entry
         folder = str(entry.get("path", "")).rpartition("/")[0]
         path = f"{folder}/{shown}" if folder else shown

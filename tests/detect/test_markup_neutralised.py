@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from cloister.detect import markupgrammar
 from cloister.detect.markup import neutralise
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 _MARK = "evil.example"
 _URL = f"http://{_MARK}/x"
@@ -106,3 +109,61 @@ def test_the_diagram_of_a_model_keeps_its_style():
 def test_escapes_of_a_style_that_spell_no_keyword_are_characters():
     style = "<style>p::before { content: '\\25B8' } q { background: url(#here) }</style>"
     assert "content: '▸'" in neutralise("text/html", style).value
+
+
+_MARKUP = st.sampled_from(
+    [
+        "<td>",
+        "</td>",
+        "<TR class='a'>",
+        '<th style="text-align: right;">',
+        "<p style='color:red'>",
+        "<style>",
+        "<style scoped>",
+        "</style>",
+        "<img src=x.png>",
+        "<a href='#a'>",
+        "<svg>",
+        "<b",
+        "'",
+        ">",
+        "<",
+        " id=x",
+        " onclick=x",
+        ' style="',
+        '"',
+        "url(",
+        "@import",
+        "a { color: #fff }",
+        "1.5",
+        "<!-- c -->",
+        "&amp;",
+        "\\",
+        "\n",
+        "/",
+        "(",
+        "type=image",
+    ]
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(_MARKUP, max_size=12))
+def test_what_the_short_grammar_accepts_the_whole_judge_accepts(pieces):
+    text = "".join(pieces)
+    if markupgrammar._BARE.fullmatch(text.encode()):
+        assert markupgrammar._PLAIN.fullmatch(text.encode())
+        # Words of a style count for the whole judge where no style is, too.
+        in_markup = markupgrammar.ONE_TAG.findall(text)
+        assert all(markupgrammar.has_local_addresses(tag) for tag in in_markup)
+
+
+def test_tables_of_pandas_need_the_short_grammar_only():
+    table = (
+        "<div>\n<style scoped>\n    .dataframe tbody tr th { vertical-align: top; }\n</style>\n"
+        '<table border="1" class="dataframe"><tr style="text-align: right;">'
+        "<td>1.5</td></tr></table>"
+    )
+    assert markupgrammar._BARE.fullmatch(table.encode())
+    assert not markupgrammar._BARE.fullmatch(table.replace("top", "url(x)").encode())
+    assert not markupgrammar._BARE.fullmatch(table.replace("<td>", "<td><img src=x>").encode())

@@ -23,8 +23,6 @@ SAMPLE = [
     for _, family in groupby(CASES, key=lambda case: case.family)
     for case in [*family][:OF_A_FAMILY]
 ]
-#: What observing does not tell of (docs/sharp-edges.md): it leaves, as it should, without an alert.
-NOT_TOLD = {"debugger", "files", "markup", "notebooks", "pictures", "prompts", "replies", "splits"}
 SHOWN = [c for c in SAMPLE if c.expect[Mode.GUARD] is Outcome.MASKED]
 HELD_IN_ALL = [c for c in SAMPLE if c.expect[Mode.OBSERVE] is Outcome.BLOCKED]
 
@@ -47,12 +45,10 @@ def test_a_mode_does_what_it_says(canaries, mode):
         case.id: (results[case.id].outcome.value, results[case.id].why)
         for case in SAMPLE
         if not results[case.id].holds(mode)
-        and not (mode is Mode.OBSERVE and case.family in NOT_TOLD)
     }
     assert not failed, "\n".join(map(str, failed.items()))
     if mode is Mode.OBSERVE:
-        told = [c for c in SHOWN if c.family not in NOT_TOLD]
-        alerted = [c.id for c in told if results[c.id].outcome is Outcome.ALERTED]
-        assert len(alerted) > 0.8 * len(told), "what guarding would mask is let out and told"
+        alerted = [c.id for c in SHOWN if results[c.id].outcome is Outcome.ALERTED]
+        assert len(alerted) > 0.8 * len(SHOWN), "what guarding would mask is let out and told"
     walls = {case.id: results[case.id].outcome for case in HELD_IN_ALL}
     assert set(walls.values()) == {Outcome.BLOCKED}, "walls are the same in all modes"

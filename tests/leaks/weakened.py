@@ -26,16 +26,16 @@ def no_index() -> None:
 
 
 def no_patterns() -> None:
-    from cloister.sidecar import textguard
+    from cloister.detect import valuefinder
 
-    replace(textguard, "find_spans", lambda *_, **__: [])
+    replace(valuefinder, "find_spans", lambda *_, **__: [])
 
 
 def no_encodings() -> None:
+    from cloister.detect import valuefinder
     from cloister.detect.views import Decoded
-    from cloister.sidecar import textguard
 
-    replace(textguard, "decode", lambda *_, **__: Decoded())
+    replace(valuefinder, "decode", lambda *_, **__: Decoded())
 
 
 def no_recall() -> None:

@@ -314,12 +314,12 @@ def test_a_change_of_policy_counts_for_the_next_request(both: Rig, model: Any, h
 
 
 def test_an_analyser_that_fails_lets_nothing_through(rig: Rig, model: Any, monkeypatch) -> None:
-    from cloister.sidecar import textguard
+    from cloister.detect import valuefinder
 
     def fail(*_args: object, **_more: object) -> None:
         raise RuntimeError(SSN)
 
-    monkeypatch.setattr(textguard, "find_spans", fail)
+    monkeypatch.setattr(valuefinder, "find_spans", fail)
     answer = rig.post(model.url, chat("words"))
     assert (answer.status_code, answer.headers["X-Cloister-Code"]) == (503, "CLO-EGRESS-014")
     assert SSN not in answer.text

@@ -18,16 +18,25 @@ def make_hold():
     return StreamHold(TextGuard(policy, Tokenizer(b"t" * 32), None))
 
 
+def lines(hold, request, tally, now_s=0.0):
+    text = hold.take_lines(request, "stdout", now_s)
+    return hold.mask(request, "stdout", text, tally)
+
+
+def rest(hold, request, tally):
+    return hold.mask(request, "stdout", hold.take(request, "stdout"), tally)
+
+
 def push_all(pieces, step_s=0.0, gathered=1):
     """Writes pieces, of which so many arrive at once."""
     hold, tally, out, now = make_hold(), Tally(), [], 0.0
     for number, piece in enumerate(pieces):
-        out += [hold.flush_one(*key, tally) for key in hold.due(now)]
+        out += [rest(hold, request, tally) for request, _ in hold.due(now)]
         hold.push("p", "stdout", piece, now)
         if number % gathered == 0:
-            out += [hold.lines(*key, now, tally) for key in hold.ready(now)]
+            out += [lines(hold, request, tally, now) for request, _ in hold.ready(now)]
         now += step_s
-    out += [hold.flush_one("p", name, tally) for name in hold.held_of("p")]
+    out += [rest(hold, "p", tally) for _ in hold.held_of("p")]
     return "".join(out)
 
 
@@ -58,7 +67,7 @@ def test_an_unfinished_line_leaves_after_the_hold_time():
     assert hold.ready(1.0) == []
     assert hold.next_deadline_s() == pytest.approx(1.0 + HOLD_S)
     assert hold.due(1.0 + HOLD_S) == [("p", "stdout")]
-    assert hold.flush_one("p", "stdout", Tally()) == "working"
+    assert rest(hold, "p", Tally()) == "working"
     assert hold.next_deadline_s() is None
 
 
@@ -66,12 +75,12 @@ def test_text_of_two_requests_is_not_put_together_in_one_message():
     hold = make_hold()
     hold.push("a", "stdout", "219-09", 0.0)
     hold.push("b", "stdout", "-9871\n", 0.0)
-    assert "9871" in hold.lines("b", "stdout", 0.0, Tally())
+    assert "9871" in lines(hold, "b", Tally())
     assert hold.held_of("a") == ["stdout"]
-    assert hold.flush_one("a", "stdout", Tally()) == "219-09"
+    assert rest(hold, "a", Tally()) == "219-09"
 
 
 def test_a_very_long_line_is_not_held_for_ever():
     hold = make_hold()
     assert hold.push("p", "stdout", "x" * 100_000, 0.0)
-    assert len(hold.lines("p", "stdout", 0.0, Tally())) > 90_000
+    assert len(lines(hold, "p", Tally())) > 90_000

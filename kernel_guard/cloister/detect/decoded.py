@@ -92,6 +92,7 @@ def _kinds() -> tuple[Any, tuple[tuple[Any, Reader], ...]]:
         (layouts.LIST, layouts.LIST, layouts.read_list),
         (layouts.COLUMN, layouts.COLUMN, layouts.read_column),
         (layouts.ORDINALS, layouts.ORDINALS, layouts.read_ordinals),
+        (layouts.GLUED, layouts.GLUED, layouts.read_glued),
         (layouts.MARKUP_HINT, layouts.MARKUP_HINT, layouts.read_markup),
         (layouts.RECORDS_HINT, layouts.RECORDS_HINT, layouts.read_records),
         (overwritten.OVERWRITTEN, overwritten.OVERWRITTEN, overwritten.read_overwritten),

@@ -211,10 +211,10 @@ def _second(words: Words) -> Words:
     return other
 
 
-def _are_set(present: NDArray[np.uint8], bits: Words) -> NDArray[np.uint8]:
+def _are_set(present: NDArray[np.uint8], bits: Words) -> NDArray[np.bool_]:
     at = bits.view("i8")
     found: NDArray[np.uint8] = present[at >> 3] >> (at & 7).astype("u1") & 1
-    return found
+    return found.view(np.bool_)
 
 
 def _set_bits(present: NDArray[np.uint8], begins: Places) -> None:

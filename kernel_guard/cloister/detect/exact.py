@@ -12,8 +12,10 @@ A stored index is sealed with AES-256-GCM, so a file says nothing without the ke
 is refused. Sidecars share the file and not its memory: a mapped file would lie open, and whoever
 reads fingerprints and knows some of the values can solve for the key that made them.
 
-Not matched: common values without company, pieces of a value, values glued to other letters or
-digits. It stops accidents, not an author who is determined.
+Values that begin or end inside a word are looked up as well (:mod:`cloister.detect.glued`).
+
+Not matched: common values without company, pieces of a value, values glued to letters of the same
+case. It stops accidents, not an author who is determined.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ MOST_TOKENS: Final = 8
 _SHORTEST_TEXT: Final = 3
 _MAGIC: Final = b"CLXM4\n"
 _NONCE_BYTES: Final = 12
+_SMALL_TEXT_CHARS: Final = 8_192  # a longer text is looked at for what needs no search
 _PIECE_CHARS: Final = 100_000  # a longer text is searched in pieces of this size
 _OVERLAP_CHARS: Final = 1_024  # more than the longest value with its gaps
 _SMALL_TOKENS: Final = 96
@@ -170,7 +173,9 @@ class ExactIndex:
             decoded: What its encoded pieces say, if the caller has that already.
         """
         entries = self._entries
-        if entries is None or len(text) < _SHORTEST_TEXT or text in entries.clean:
+        if entries is None or len(text) < _SHORTEST_TEXT:
+            return []
+        if len(text) <= _REMEMBERED_CHARS and text in entries.clean:
             return []
         if decoded is None:
             decoded = decode(text)
@@ -253,9 +258,16 @@ class ExactIndex:
             self._entries = entries.with_prints(prints, kind)
 
     def _claims(self, entries: Entries, text: str) -> list[Span]:
-        if len(text) <= _PIECE_CHARS:
+        if len(text) <= _SMALL_TEXT_CHARS:
             return self._search(entries, text)
-        return list({s: None for piece in _pieces(text) for s in self._shifted(entries, *piece)})
+        from cloister.detect.decimals import stretches_with_more
+
+        pieces = (
+            (start + offset, piece)
+            for start, end in stretches_with_more(text)
+            for offset, piece in _pieces(text[start:end])
+        )
+        return list({s: None for piece in pieces for s in self._shifted(entries, *piece)})
 
     def _shifted(self, entries: Entries, offset: int, piece: str) -> list[Span]:
         return [
@@ -297,11 +309,31 @@ class ExactIndex:
                 apart.append(Span(start, end, entity_type, 1.0))
         weak = [hit for hit in hits if hit.is_weak]
         spans = [hit.span for hit in hits if not hit.is_weak]
+        spans += self._glued(entries, text, tokens)
         if dense:
             spans += [dense[i] for i in among_their_like(text, [(s.start, s.end) for s in dense])]
         if len(apart) >= FEWEST_LINES:
             spans += [apart[i] for i in in_columns(text, [(s.start, s.end) for s in apart])]
         return spans + self._in_company(entries, hits) if weak else spans
+
+    def _glued(self, entries: Entries, text: str, tokens: Tokens) -> Iterator[Span]:
+        """Yields known values that begin or end inside a word."""
+        from cloister.detect.glued import glued_runs, is_telling
+
+        runs = glued_runs(text, tokens)
+        if runs is None:
+            return
+        prints = self._fingerprints()
+        found = prints.runs(prints.sums(tokens), runs.first, runs.last)
+        for place, kind, _value in entries.look_up(found, entries.may_hold(found)):
+            entity_type, form = entries.kinds[kind]
+            start, end = tokens.range_between(int(runs.first[place]), int(runs.last[place]))
+            if not is_telling(text[start:end], form):
+                continue
+            if form is Form.DATE and in_series(text, start, end):
+                continue
+            if is_plausible(text, start, end, form, int(runs.tokens[place])):
+                yield Span(start, end, entity_type, 1.0)
 
     def _in_company(self, entries: Entries, hits: list[_Hit]) -> list[Span]:
         """Returns the weak hits that stand near another value of one of their rows."""
@@ -328,8 +360,6 @@ class ExactIndex:
         self, entries: Entries, text: str, tokens: Tokens
     ) -> Iterator[tuple[int, int, int, int]]:
         """Yields (first token, tokens, kind, fingerprint) of every run that is known."""
-        import numpy as np
-
         from cloister.detect.decimals import of_decimals, tokens_to_other
 
         prints = self._fingerprints()
@@ -343,17 +373,21 @@ class ExactIndex:
                 if first + more < count:
                     yield first, more + 1, kind, value
             return
-        sums = prints.sums(tokens)
-        is_decimal = of_decimals(text, tokens)
+        # Asking which tokens are halves of decimals pays where many are.
+        is_worth_it = 4 * text.count(".") > count
+        is_decimal = of_decimals(text, tokens) if is_worth_it else None
         to_other = None if is_decimal is None else tokens_to_other(is_decimal)
+        ladder = prints.ladder(tokens)
         for more in range(min(MOST_TOKENS, count)):
-            starts = np.arange(count - more)
+            runs = ladder.runs(more)
+            starts = None
             if to_other is not None:
                 starts = (to_other[: count - more] <= more).nonzero()[0]
-            runs = prints.runs(sums, tokens.first[starts], tokens.last[starts + more])
+                runs = runs[starts]
             places = entries.may_hold(runs)
             for place, kind, value in entries.look_up(runs, places):
-                yield int(starts[place]), more + 1, kind, value
+                first = place if starts is None else int(starts[place])
+                yield first, more + 1, kind, value
 
 
 @cache

@@ -61,9 +61,12 @@ class Tokens:
 
     def range_of(self, first: int, last: int) -> tuple[int, int]:
         """Returns the offsets in the text of the tokens from ``first`` to ``last``, inclusive."""
-        end = self.bounds[last + 1] - 1
-        stop = self.places[end] + 1 if self.ends is None else self.ends[end]
-        return int(self.places[self.bounds[first]]), int(stop)
+        return self.range_between(int(self.bounds[first]), int(self.bounds[last + 1]))
+
+    def range_between(self, first: int, last: int) -> tuple[int, int]:
+        """Returns the offsets in the text of the characters from ``first`` to before ``last``."""
+        stop = self.places[last - 1] + 1 if self.ends is None else self.ends[last - 1]
+        return int(self.places[first]), int(stop)
 
 
 def _ascii_table() -> NDArray[np.uint8]:
@@ -75,14 +78,18 @@ def _ascii_table() -> NDArray[np.uint8]:
 
 
 _FOLDED = _ascii_table()  # 0 for what is neither letter nor digit
+_FOLDED_BYTES = _FOLDED.tobytes()
+_IS_KEPT = (_FOLDED > 0).tobytes()
+_LEFT_OUT = bytes((_FOLDED == 0).nonzero()[0].tolist())
 
 
 def tokenise(text: str) -> Tokens:
     """Returns the tokens of ``text``."""
     if text.isascii():
-        folded: NDArray[np.integer] = _FOLDED[np.frombuffer(text.encode("ascii"), np.uint8)]
-        kept = folded.nonzero()[0]
-        return _cut(folded[kept], kept, kept)
+        data = text.encode("ascii")
+        is_kept = np.frombuffer(data.translate(_IS_KEPT), np.bool_)
+        kept = is_kept.nonzero()[0]
+        return _cut(np.frombuffer(data.translate(_FOLDED_BYTES, _LEFT_OUT), np.uint8), kept, kept)
     canonical = fold_case(text)
     if len(canonical) == len(text) and unicodedata.is_normalized("NFKC", text):
         # Nothing composed, nothing decomposed, and no character folds to fewer than one.
@@ -156,6 +163,25 @@ def _cut(
     return Tokens(codes, bounds, places, ends)
 
 
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Fingerprints of the runs of a text, by how many tokens they have.
+
+    Attributes:
+        sums: Prefix sums at the beginning of each token and at the end.
+        inverses: What moves a run that begins with each token to the front.
+    """
+
+    sums: Words
+    inverses: Words
+
+    def runs(self, more: int) -> Words:
+        """Returns the fingerprints of all runs of ``more`` tokens besides the first."""
+        count = len(self.inverses) - more
+        found: Words = (self.sums[more + 1 :] - self.sums[:count]) * self.inverses[:count]
+        return found
+
+
 class Fingerprints:
     """Makes fingerprints with one key.
 
@@ -191,6 +217,11 @@ class Fingerprints:
         """Returns the fingerprints of the characters from ``first`` to before ``last``."""
         found: Words = (sums[last] - sums[first]) * self._inverses[first]
         return found
+
+    def ladder(self, tokens: Tokens) -> Ladder:
+        """Returns what gives the fingerprints of all runs of equally many tokens at once."""
+        at = self.sums(tokens)[tokens.bounds]
+        return Ladder(at, self._inverses[tokens.first])
 
     def grid(self, tokens: Tokens, reach: Places) -> Words:
         """Returns for each token the fingerprints of the runs that begin with it.

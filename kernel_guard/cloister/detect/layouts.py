@@ -7,7 +7,7 @@ the budget, and yields the places read in the usual way.
 from __future__ import annotations
 
 import re
-from functools import cache
+import string
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +16,7 @@ from cloister.detect.views import Moved, View
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cloister.detect.tags import KnownTags
+    from cloister.detect.tags import Run
     from cloister.detect.views import Budget
 
 _LONGEST_NUMBER_DIGITS: Final = 19
@@ -57,6 +57,15 @@ ORDINALS: Final = (
     r"(?:\b|[A-Za-z])"
 )
 
+# Numbers that have a shape or check digits, with letters before or behind them. A word in which
+# letters and digits take turns is a hash and no such word.
+_ASCII_LETTERS: Final = string.ascii_letters.encode()
+_SHAPED = r"\d{3}-\d{2}-\d{4}|\d{13,19}|\d{4}(?:[ -]\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{5}"
+_LETTERS = r"[A-Za-z]{1,24}"
+_GOES_ON_BEFORE: Final = re.compile(rb"[-_.]")
+_GOES_ON: Final = re.compile(rb"[-_.]\w")
+GLUED: Final = rf"\b{_LETTERS}(?:{_SHAPED})(?:{_LETTERS})?\b|\b(?:{_SHAPED}){_LETTERS}\b"
+
 MARKUP_HINT: Final = (
     r"</[A-Za-z]|<!--|<(?:[A-Za-z][A-Za-z1-6]?|wbr|span|font|div)[ />]|<[a-z]+ [a-z-]+="
 )
@@ -77,7 +86,9 @@ _NAMES: Final = frozenset(
     thead tr tt u ul
     """.split()  # noqa: SIM905 - quotes would hide the words
 )
-_MOST_TELLING_TAGS: Final = 200
+_MOST_TELLING_RUNS: Final = 200
+_MOST_OTHERS: Final = 20_000
+_NAMED_TAGS: Final = re.compile(rf"(?:</?(?:{'|'.join(_NAMES)})(?:/| /)?>\s*)+")
 _TAG_NAME: Final = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)")
 _INLINE: Final = frozenset(
     """
@@ -179,40 +190,47 @@ def _spelled_by_numbers(data: bytes, places: list[tuple[int, int]]) -> View | No
     return View(codes.decode("latin-1"), starts[0], ends[-1], starts, ends, is_sure=False)
 
 
+def read_glued(text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
+    """Yields numbers that letters stand against, without the letters."""
+    for match in pattern.finditer(data):
+        if _GOES_ON_BEFORE.match(data, match.start() - 1) or _GOES_ON.match(data, match.end()):
+            continue  # the number of a part: A123-45-6789-B
+        word = match[0]
+        start = match.start() + len(word) - len(word.lstrip(_ASCII_LETTERS))
+        end = match.end() - (len(word) - len(word.rstrip(_ASCII_LETTERS)))
+        places = range(start, end)
+        ends = range(start + 1, end + 1)
+        yield View(text[start:end], start, end, places, ends, holds_more=False)
+
+
 def read_markup(text: str, _data: bytes, _pattern: Any, _budget: Budget) -> Iterator[View]:
     """Yields a text of HTML or SVG as a reader sees it: a tag in a word is nothing, a cell a gap.
 
     Patterns are looked for in the text as it is only: cells that meet here belong together less.
     """
-    # What hides an element is asked for first: looking for it at each tag takes half of the time.
-    lowered = text.lower()
-    if any(word in lowered for word in _HIDES):
-        yield _without(_TAGS, text, _gap)
-        return
     from cloister.detect.tags import without_tags
 
-    page = without_tags(text, _known_tags(), _kind_of)
-    if page is None:
-        yield _without(_PLAIN_TAGS, text, _gap)
+    page = without_tags(text, _look)
+    # What hides an element is asked for first: looking for it at each tag takes half of the time.
+    told = text if page is None else "".join(text[a:b] for a, b in page.others[:_MOST_OTHERS])
+    if page is None or len(page.others) > _MOST_OTHERS or _may_hide(told):
+        yield _without(_TAGS if _may_hide(text) else _PLAIN_TAGS, text, _gap)
         return
     starts, ends = (Moved(after, page.offsets, page.origins, len(page.said)) for after in (0, 1))
-    missing = tuple(page.others) if len(page.others) <= _MOST_TELLING_TAGS else None
+    missing = tuple(page.others) if len(page.others) <= _MOST_TELLING_RUNS else None
     yield View(page.said, 0, len(text), starts, ends, is_sure=False, missing=missing)
 
 
-@cache
-def _known_tags() -> KnownTags:
-    from cloister.detect.tags import KnownTags
-
-    return KnownTags({name: _kind_of(f"<{name}>") for name in _NAMES})
+def _may_hide(text: str) -> bool:
+    lowered = text.lower()
+    return any(word in lowered for word in _HIDES)
 
 
-def _kind_of(tag: str) -> int:
-    """Returns what a tag is for a reader, see :mod:`cloister.detect.tags`."""
-    from cloister.detect.tags import CELL, LINE, NOTHING
+def _look(run: str) -> Run:
+    """Returns what a run of tags is to a reader."""
+    from cloister.detect.tags import Run
 
-    shown = _gap(tag)
-    return CELL if shown == "\t" else LINE if shown == "\n" else NOTHING
+    return Run(_gap(run), _NAMED_TAGS.fullmatch(run) is None)
 
 
 def read_records(text: str, _data: bytes, _pattern: Any, _budget: Budget) -> Iterator[View]:

@@ -2,6 +2,9 @@
 
 Only for a text in which every ``<`` begins a tag and every ``>`` ends one, which is what programs
 write; what a person may write is for the patterns of :mod:`cloister.detect.layouts`.
+
+A *run* is tags and the space behind them, up to the next character that says something. A page has
+few different runs, so what one is to a reader is asked once for each and not for each place.
 """
 
 from __future__ import annotations
@@ -16,12 +19,31 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Places = NDArray[np.int64]
+
 _FEWEST_CHARS: Final = 2_048
-_KEY_BYTES: Final = 8
-_MOST_OTHERS: Final = 2_000
-#: What a run of tags is for a reader, mildest first: nothing, a cell's edge, a line's end.
-NOTHING, CELL, LINE = 0, 1, 2
-_SHOWN: Final = np.frombuffer(b" \t\n", np.uint8)
+#: Runs are compared in windows of eight bytes, longer ones than so many as texts.
+_WINDOW: Final = 8
+_WINDOWS: Final = 8
+_BUCKET_BITS: Final = 12
+_MOST_LONG_RUNS: Final = 60_000
+_MIX: Final = np.array(
+    [0x9E3779B97F4A7C15 * (2 * i + 1) % 2**64 for i in range(_WINDOWS)], np.uint64
+)
+_TAKEN_OUT: Final = 0xFF  # no character of a text in ASCII
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run of tags is to a reader.
+
+    Attributes:
+        shown: What is shown for it: nothing or one character.
+        says_more: Whether one of its tags is more than the name of a known element.
+    """
+
+    shown: str
+    says_more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +54,12 @@ class Read:
         said: Its text.
         offsets: Where in ``said`` each stretch begins.
         origins: Where it begins in the page.
-        others: Start and end of the tags that are more than the name of a known element.
+        others: Start and end of the runs that say more than what is shown for them.
     """
 
     said: str
-    offsets: NDArray[np.int64]
-    origins: NDArray[np.int64]
+    offsets: Places
+    origins: Places
     others: list[tuple[int, int]]
 
 
@@ -49,48 +71,20 @@ def _table(characters: bytes) -> NDArray[np.bool_]:
 
 _BEGINS_TAG: Final = _table(b"!/-" + bytes(range(65, 91)) + bytes(range(97, 123)))
 _IS_SPACE: Final = _table(b" \t\n\r\f\v\x1c\x1d\x1e\x1f")
+_WIDTHS: Final = np.array([(1 << 8 * i) - 1 for i in range(_WINDOW + 1)], np.uint64)
 
 
-class KnownTags:
-    """Tags that are nothing but the name of an element.
-
-    Args:
-        kinds: For each element what its tags are to a reader.
-    """
-
-    def __init__(self, kinds: dict[str, int]) -> None:
-        keys = {
-            _key(inside): kind
-            for name, kind in kinds.items()
-            for inside in (name, f"/{name}", f"{name}/", f"{name} /")
-            if len(inside) <= _KEY_BYTES
-        }
-        self._keys = np.array(sorted(keys), np.uint64)
-        self._kinds = np.array([keys[key] for key in sorted(keys)], np.int8)
-
-    def look_up(self, keys: NDArray[np.uint64]) -> NDArray[np.int8]:
-        """Returns the kind of each key, -1 for what is not known."""
-        at = np.searchsorted(self._keys, keys)
-        at[at == len(self._keys)] = 0
-        found: NDArray[np.int8] = np.where(self._keys[at] == keys, self._kinds[at], np.int8(-1))
-        return found
-
-
-def _key(inside: str) -> int:
-    return int.from_bytes(inside.encode("ascii"), "big")
-
-
-def without_tags(text: str, known: KnownTags, kind_of: Callable[[str], int]) -> Read | None:
+def without_tags(text: str, look: Callable[[str], Run]) -> Read | None:
     """Returns a page without its tags, ``None`` where patterns have to find them.
 
     Args:
         text: The page.
-        known: The tags that are no more than a name.
-        kind_of: Returns what another tag is to a reader.
+        look: Says what a run of tags is.
     """
     if len(text) < _FEWEST_CHARS or not text.isascii():
         return None
-    data = np.frombuffer(text.encode("ascii"), np.uint8)
+    padded = text.encode("ascii") + bytes(_WINDOW)
+    data = np.frombuffer(padded, np.uint8)
     begins, ends = (data == ord("<")).nonzero()[0], (data == ord(">")).nonzero()[0] + 1
     is_regular = (
         0 < len(begins) == len(ends)
@@ -100,45 +94,111 @@ def without_tags(text: str, known: KnownTags, kind_of: Callable[[str], int]) -> 
     )
     if not is_regular:
         return None
-    kinds = known.look_up(_keys(data, begins, ends))
-    others = (kinds < 0).nonzero()[0].tolist()
-    if len(others) > _MOST_OTHERS:
-        return None
-    for i in others:
-        kinds[i] = kind_of(text[begins[i] : ends[i]])
-    # A run goes on over space, up to the next character that says something.
-    is_space = _IS_SPACE[data]
-    after = ends
-    if is_space.any():
-        solid = np.append((~is_space).nonzero()[0], len(data))
-        after = solid[np.searchsorted(solid, ends)]
+    after = _behind_space(padded, data, ends)
     first = np.append([True], after[:-1] != begins[1:]).nonzero()[0]
-    last = np.append(first[1:], len(begins)) - 1
-    starts, stops = begins[first], after[last]
-    kind = np.maximum.reduceat(kinds, first)
-    has_space = np.add.reduceat(ends - begins, first) < stops - starts
-    is_shown = (kind > NOTHING) | has_space
+    starts, stops = begins[first], after[np.append(first[1:], len(begins)) - 1]
+    runs = _look_at_all(padded, text, starts, stops, look)
+    if runs is None:
+        return None
+    shown, says_more = runs
+    is_shown = shown > 0
     page = data.copy()
-    page[starts] = _SHOWN[kind]
-    origins = np.concatenate([[0], stops])
-    lengths = np.concatenate([starts + is_shown, [len(data)]]) - origins
-    kept = np.empty(2 * len(starts) + 1, np.int64)
-    kept[::2], kept[1::2] = lengths, stops - starts - is_shown
-    is_kept = np.repeat(np.arange(len(kept)) % 2 == 0, kept)
-    offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    said = page[is_kept].tobytes().decode("ascii")
-    return Read(said, offsets, origins, [(int(begins[i]), int(ends[i])) for i in others])
+    page[starts[is_shown]] = shown[is_shown]
+    page |= _between(len(data), starts + is_shown, stops)
+    said = page[: len(text)].tobytes().translate(None, bytes([_TAKEN_OUT])).decode("ascii")
+    origins = np.append([0], stops)
+    lengths = np.append(starts + is_shown, len(text)) - origins
+    offsets = np.append([0], np.cumsum(lengths[:-1]))
+    others = [(int(starts[i]), int(stops[i])) for i in says_more.nonzero()[0]]
+    return Read(said, offsets, origins, others)
 
 
-def _keys(
-    data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]
-) -> NDArray[np.uint64]:
-    """Returns what stands between the brackets of each tag as a number, 0 where it is long."""
-    widths = ends - begins - 2
-    padded = data.tobytes() + bytes(_KEY_BYTES)
-    # Eight bytes from each place on, as one number.
-    windows = np.ndarray((len(data),), ">u8", padded, strides=(1,))
-    keys = windows[begins + 1].astype(np.uint64)
-    keys >>= (8 * (_KEY_BYTES - np.minimum(widths, _KEY_BYTES))).astype(np.uint64)
-    keys[widths > _KEY_BYTES] = 0
-    return keys
+def _behind_space(padded: bytes, data: NDArray[np.uint8], ends: Places) -> Places:
+    """Returns where the next character that is no space stands behind each tag."""
+    has_space = _IS_SPACE[data[ends]]
+    if not has_space.any():
+        return ends
+    is_space = np.frombuffer(padded.translate(_IS_SPACE.tobytes()), np.bool_)
+    edges = (is_space[1:] != is_space[:-1]).nonzero()[0] + 1
+    if is_space[0]:
+        edges = edges[1:]
+    opens, closes = edges[::2], edges[1::2]
+    after = ends.copy()
+    # Both are in order, and each stretch of space behind a tag is behind one.
+    after[has_space] = closes[data[opens - 1] == ord(">")]
+    return after
+
+
+def _look_at_all(
+    padded: bytes, text: str, starts: Places, stops: Places, look: Callable[[str], Run]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
+    """Returns the character that is shown for each run, 0 for none, and whether it says more."""
+    buckets, like = _alike(padded, starts, stops - starts)
+    is_same = like >= 0
+    rest = (~is_same).nonzero()[0]
+    if len(rest) > _MOST_LONG_RUNS:
+        return None
+    known: dict[str, Run] = {}
+
+    def run_at(i: int) -> Run:
+        run = text[starts[i] : stops[i]]
+        found = known.get(run)
+        if found is None:
+            found = known[run] = look(run)
+        return found
+
+    chosen = np.full(1 << _BUCKET_BITS, -1, np.int64)
+    chosen[buckets[is_same]] = like[is_same]
+    shown_of = np.zeros(1 << _BUCKET_BITS, np.uint8)
+    more_of = np.zeros(1 << _BUCKET_BITS, np.bool_)
+    for bucket in (chosen >= 0).nonzero()[0].tolist():
+        run = run_at(int(chosen[bucket]))
+        shown_of[bucket], more_of[bucket] = ord(run.shown or "\0"), run.says_more
+    shown, says_more = shown_of[buckets], more_of[buckets]
+    for i in rest.tolist():
+        run = run_at(i)
+        shown[i], says_more[i] = ord(run.shown or "\0"), run.says_more
+    return shown, says_more
+
+
+def _alike(padded: bytes, starts: Places, widths: Places) -> tuple[Places, Places]:
+    """Returns a bucket for each run, and the run of that bucket that is the same, -1 for none."""
+    windows = np.ndarray((len(padded) - _WINDOW + 1,), "<u8", padded, strides=(1,))
+    mixed = widths.astype(np.uint64)
+    seen: list[tuple[Places, NDArray[np.uint64]]] = []
+    for number in range(_WINDOWS):
+        longer = (widths > number * _WINDOW).nonzero()[0]
+        if not len(longer):
+            break
+        said = windows[starts[longer] + number * _WINDOW]
+        said &= _WIDTHS[np.minimum(widths[longer] - number * _WINDOW, _WINDOW)]
+        mixed[longer] += said * _MIX[number]
+        seen.append((longer, said))
+    buckets = (mixed >> np.uint64(64 - _BUCKET_BITS)).astype(np.int64)
+    # One run of each bucket stands for all that are the same.
+    chosen = np.zeros(1 << _BUCKET_BITS, np.int64)
+    chosen[buckets] = np.arange(len(starts))
+    like = chosen[buckets]
+    is_same = (widths == widths[like]) & (widths <= _WINDOWS * _WINDOW)
+    for longer, said in seen:
+        there = np.zeros(len(starts), np.uint64)
+        there[longer] = said
+        is_same[longer] &= said == there[like[longer]]
+    like[~is_same] = -1
+    return buckets, like
+
+
+def _between(length: int, starts: Places, stops: Places) -> NDArray[np.uint8]:
+    """Returns bytes that are 255 from each start to before its stop, and 0 elsewhere.
+
+    Each bit is the parity of the marks before it. Within a word of 64 it takes six shifts.
+    """
+    marks = np.zeros(length + -length % 64, np.uint8)
+    marks[starts] = 1
+    marks[stops] = 1
+    words = np.packbits(marks, bitorder="little").view("<u8")
+    for shift in (1, 2, 4, 8, 16, 32):
+        words ^= words << np.uint64(shift)
+    carried = np.bitwise_xor.accumulate(words >> np.uint64(63))
+    words[1:] ^= np.uint64(0) - carried[:-1]
+    return np.uint8(0) - np.unpackbits(words.view(np.uint8), bitorder="little")[:length]

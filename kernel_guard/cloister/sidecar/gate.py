@@ -404,9 +404,13 @@ class Gate:
         frames = wire.serialize(message, self._front_key)
         execution = self._recorder.running(parent_id)
         if execution is not None and message.msg_type == "execute_reply":
-            if passage.tally or passage.reason:
+            if passage.tally or passage.reason or passage.is_observed:
                 self._recorder.output(
-                    parent_id, checked.outline, passage.tally, withheld=passage.reason
+                    parent_id,
+                    checked.outline,
+                    passage.tally,
+                    is_observed=passage.is_observed,
+                    withheld=passage.reason,
                 )
             status = message.content.get("status")
             request.status = status if status in {"ok", "error", "aborted"} else "error"
@@ -415,6 +419,8 @@ class Gate:
             request.reply = frames
             self._finish_if_complete(parent_id, request)
             return
+        if passage.is_observed:
+            self._recorder.observed(parent_id, passage.tally)
         self._front[channel].send_multipart(frames)
 
     def _from_iopub(self, message: wire.Message, size: int) -> Work[None]:

@@ -114,11 +114,14 @@ class Outputs:
         if checked.outline.carries and not is_own:
             self._bound(message, parent_id, checked)
         passage = checked.passage
+        if passage.is_observed and not is_counted and not is_own:
+            self._recorder.observed(parent_id, passage.tally)
         if is_counted and passage.is_sent:
             self._recorder.output(
                 parent_id,
                 checked.outline,
                 passage.tally,
+                is_neutralised=passage.is_neutralised,
                 is_observed=passage.is_observed,
                 withheld=passage.reason,
             )
@@ -213,33 +216,46 @@ class Outputs:
         for other in self._hold.held_of(parent_id):
             if other != name:
                 self._flush_one(parent_id, other)  # in the order in which it was written
-        if self._guard.policy.mode is Mode.OBSERVE:
-            self._observe(parent_id, name, text)
-        elif self._hold.push(parent_id, name, text, time.monotonic()):
+        if self._hold.push(parent_id, name, text, time.monotonic()):
             self._let_lines_go(parent_id, name)
 
     def _long_stream(self, message: wire.Message, parent_id: str, size: int) -> Work[None]:
         held = {name: self._hold.take(parent_id, name) for name in self._hold.held_of(parent_id)}
         verdict = yield self._job(message, size, held)
-        passage = verdict.passage or Passage(reason=SLOW if verdict.is_slow else FAILED)
         name = "stderr" if verdict.brief.get("name") == "stderr" else "stdout"
         for other, text in held.items():
             if other != name and text:
                 self._gather(parent_id, other, text)
                 self._flush_one(parent_id, other)
+        passage, text = verdict.passage, verdict.text
         if self._guard.policy.mode is Mode.OBSERVE:
-            tally = passage.tally
-            self._send_stream(parent_id, name, verdict.text, tally, is_observed=bool(tally))
-        elif passage.reason is not None:
+            if passage is None:  # nothing is known of it; it leaves
+                passage, text = Passage(is_observed=True), held.get(name, "") + _text_of(message)
+            self._follow_observed(parent_id, name, text, passage)
+            return
+        passage = passage or Passage(reason=SLOW if verdict.is_slow else FAILED)
+        if passage.reason is not None:
             self._withheld(parent_id, passage.reason, is_said=False)
-        else:
-            now_s, tally, text = time.monotonic(), passage.tally, verdict.text
-            self._release(
-                parent_id,
-                name,
-                lambda _: self._hold.put_masked(parent_id, name, text, now_s, tally),
-                tally,
-            )
+            return
+        now_s = time.monotonic()
+        self._release(
+            parent_id,
+            name,
+            text,
+            lambda tally: self._hold.put_masked(parent_id, name, text, now_s, tally),
+            passage.tally,
+        )
+
+    def _follow_observed(self, parent_id: str, name: str, text: str, passage: Passage) -> None:
+        is_observed = passage.is_observed or passage.reason is not None
+        self._release(
+            parent_id,
+            name,
+            text,
+            lambda tally: self._hold.follow(parent_id, name, text, tally),
+            passage.tally,
+            is_observed=is_observed,
+        )
 
     def settle(self) -> None:
         """Sends what has come of streams: finished lines, and what was held long enough."""
@@ -265,41 +281,54 @@ class Outputs:
         self._hold.forget(parent_id)
         self._noticed = {(p, code) for p, code in self._noticed if p != parent_id}
 
-    def _observe(self, parent_id: str, name: str, text: str) -> None:
-        tally = Tally()
-        try:
-            for span in self._inspection.carefully(lambda: self._guard.find(text)):
-                tally.add(span.entity_type)
-        except Withheld:  # guarding, it would not have left
-            self._send_stream(parent_id, name, text, tally, is_observed=True)
-            return
-        self._send_stream(parent_id, name, text, tally, is_observed=bool(tally))
-
     def _let_lines_go(self, parent_id: str, name: str) -> None:
-        now_s = time.monotonic()
-        self._release(
-            parent_id, name, lambda tally: self._hold.lines(parent_id, name, now_s, tally)
-        )
+        text = self._hold.take_lines(parent_id, name, time.monotonic())
+        self._mask_and_send(parent_id, name, text)
 
     def _flush_one(self, parent_id: str, name: str) -> None:
-        self._release(parent_id, name, lambda tally: self._hold.flush_one(parent_id, name, tally))
+        self._mask_and_send(parent_id, name, self._hold.take(parent_id, name))
+
+    def _mask_and_send(self, parent_id: str, name: str, text: str) -> None:
+        if text:
+            self._release(
+                parent_id, name, text, lambda tally: self._hold.mask(parent_id, name, text, tally)
+            )
 
     def _release(
         self,
         parent_id: str,
         name: str,
+        text: str,
         work: Callable[[Tally], str],
         tally: Tally | None = None,
+        *,
+        is_observed: bool = False,
     ) -> None:
-        """Sends the text that comes of some work with the hold, or says why it is withheld."""
+        """Sends what comes of some work with the hold, or says why it is withheld.
+
+        Args:
+            parent_id: The request that the text belongs to.
+            name: Of its stream.
+            text: What leaves while observing, whatever comes of the work.
+            work: Returns what leaves else, and counts what it masks.
+            tally: What was masked before.
+            is_observed: Whether it is known already that guarding would not let the text leave.
+        """
         tally = Tally() if tally is None else tally
+        is_observing = self._guard.policy.mode is Mode.OBSERVE
         try:
-            text = self._inspection.carefully(lambda: work(tally))
+            masked = self._inspection.carefully(lambda: work(tally))
         except Withheld as withheld:
-            self._hold.drop(parent_id, name)
-            self._withheld(parent_id, withheld.reason, is_said=False)
-            return
-        self._send_stream(parent_id, name, text, tally)
+            if not is_observing:
+                self._hold.drop(parent_id, name)
+                self._withheld(parent_id, withheld.reason, is_said=False)
+                return
+            masked, is_observed = "", True
+        if is_observing:
+            is_observed = is_observed or masked != text
+            self._send_stream(parent_id, name, text, tally, is_observed=is_observed)
+        else:
+            self._send_stream(parent_id, name, masked, tally)
 
     def _send_stream(
         self, parent_id: str, name: str, text: str, tally: Tally, *, is_observed: bool = False
@@ -368,3 +397,12 @@ class Outputs:
 
     def _stream_message(self, parent_id: str, content: dict[str, Any]) -> wire.Message:
         return wire.make_message("stream", content, parent=self._header_of(parent_id))
+
+
+def _text_of(message: wire.Message) -> str:
+    """Returns the text of a stream's message that nobody could check."""
+    try:
+        wire.unseal(message)
+    except wire.BadMessage:
+        return ""
+    return str(message.content.get("text", ""))

@@ -206,6 +206,7 @@ class Recorder:
         *,
         text: str = "",
         stream: str = "",
+        is_neutralised: bool = False,
         is_observed: bool = False,
         withheld: Reason | None = None,
     ) -> None:
@@ -217,6 +218,7 @@ class Recorder:
             tally: What was masked in it.
             text: Of a stream, what left of it.
             stream: The stream's name.
+            is_neutralised: Whether it left without what would have run in a browser.
             is_observed: Whether it left as it was, although the policy would have it otherwise.
             withheld: Why it, or a form of it, was withheld, where the content says that it was.
         """
@@ -227,10 +229,10 @@ class Recorder:
         execution = self._running.get(msg_id)
         if execution is None:
             late = self._late.setdefault(msg_id, Late(time.monotonic()))
-            late.take(output, tally)
+            late.take(output, tally, is_observed=is_observed)
             standing = late.standing
         else:
-            execution.take(output, disposition)
+            execution.take(output, disposition, is_neutralised=is_neutralised)
             standing = execution.standing
         if stream:
             standing.stream(stream, text, disposition)
@@ -255,10 +257,28 @@ class Recorder:
         if execution is not None:
             execution.standing.capture(is_on=is_on)
 
+    def observed(self, msg_id: str, tally: Tally) -> None:
+        """Notes what is no output and left as it was, although guarding would change it.
+
+        Args:
+            msg_id: The request that it answers.
+            tally: What would have been masked in it.
+        """
+        execution = self._running.get(msg_id)
+        if execution is None:
+            late = self._late.setdefault(msg_id, Late(time.monotonic()))
+            late.observed += 1
+            late.masked.update(tally.masked)
+            return
+        execution.observed += 1
+        for entity_type in tally.masked:
+            execution.tally.add(entity_type)
+
     def flush_late(self, now_s: float) -> None:
         """Records outputs that came after their execution had ended, in batches of a second.
 
-        Threads and background tasks print late; the record says so instead of losing it.
+        Threads and background tasks print late; the record says so instead of losing it. So does
+        what is observed of answers to requests that run no code.
         """
         for msg_id in [m for m, late in self._late.items() if late.since_s + 1 <= now_s]:
             late = self._late.pop(msg_id)

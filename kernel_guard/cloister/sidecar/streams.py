@@ -75,7 +75,7 @@ class StreamHold:
             now_s: Monotonic time in seconds.
 
         Returns:
-            Whether so much is held that :meth:`lines` should be called before more is taken.
+            Whether so much is held that :meth:`take_lines` should be called before more is taken.
         """
         stream = self._streams.setdefault((parent_id, name), _Stream())
         if not stream.chars:
@@ -85,20 +85,16 @@ class StreamHold:
         stream.has_line = stream.has_line or "\n" in text or "\r" in text
         return stream.chars > GATHER_MAX_CHARS
 
-    def lines(self, parent_id: str, name: str, now_s: float, tally: Tally) -> str:
-        """Returns the finished lines of a stream, masked; the rest goes on being held."""
+    def take_lines(self, parent_id: str, name: str, now_s: float) -> str:
+        """Returns the finished lines of a stream, as they came; the rest goes on being held."""
         stream = self._streams[parent_id, name]
         stream.gathered_s = now_s + GATHER_S
-        text = stream.take()
-        cut = _end_of_lines(text)
-        self._hold_rest(stream, text[cut:], now_s)
-        return self._release(f"{parent_id} {name}", text[:cut], tally) if cut else ""
+        return self._hold_rest(stream, stream.take(), now_s)
 
     def put_masked(self, parent_id: str, name: str, text: str, now_s: float, tally: Tally) -> str:
         """Takes text that was masked elsewhere, and returns what may leave of it now."""
-        cut = _end_of_lines(text)
-        self._hold_rest(self._streams.setdefault((parent_id, name), _Stream()), text[cut:], now_s)
-        return self._released(f"{parent_id} {name}", text[:cut], tally) if cut else ""
+        stream = self._streams.setdefault((parent_id, name), _Stream())
+        return self.follow(parent_id, name, self._hold_rest(stream, text, now_s), tally)
 
     def ready(self, now_s: float) -> list[tuple[str, str]]:
         """Returns the (request, name) pairs with finished lines that need not wait for more."""
@@ -121,12 +117,31 @@ class StreamHold:
         return [k for k, s in self._streams.items() if s.chars and s.deadline_s <= now_s]
 
     def take(self, parent_id: str, name: str) -> str:
-        """Returns what is held for one stream, unmasked, and holds it no longer."""
+        """Returns what is held for one stream, as it came, and holds it no longer."""
         return self._streams[parent_id, name].take()
 
-    def flush_one(self, parent_id: str, name: str, tally: Tally) -> str:
-        """Returns what is held for one stream, masked."""
-        return self._release(f"{parent_id} {name}", self.take(parent_id, name), tally)
+    def mask(self, parent_id: str, name: str, text: str, tally: Tally) -> str:
+        """Returns what leaves of a text that goes on with a stream."""
+        source = f"{parent_id} {name}"
+        rest = self._recall.rest_of_value(text, source)
+        begin = 0
+        if rest is not None:
+            # The beginning of this value has left before; keep back the rest of it.
+            tally.add(rest.entity_type)
+            begin = rest.end
+        out = "*" * begin + self._guard.mask(text[begin:], tally)
+        self._recall.add(out, source)
+        return out
+
+    def follow(self, parent_id: str, name: str, masked: str, tally: Tally) -> str:
+        """Returns what leaves of a text that was masked by itself and goes on with a stream."""
+        source = f"{parent_id} {name}"
+        rest = self._recall.rest_of_value(masked, source)
+        if rest is not None:
+            tally.add(rest.entity_type)
+            masked = "*" * rest.end + masked[rest.end :]
+        self._recall.add(masked, source)
+        return masked
 
     def next_deadline_s(self) -> float | None:
         """Returns when the next hold ends, in monotonic seconds, or ``None``."""
@@ -149,29 +164,13 @@ class StreamHold:
             del self._streams[key]
 
     @staticmethod
-    def _hold_rest(stream: _Stream, rest: str, now_s: float) -> None:
-        if rest:
-            stream.pieces, stream.chars = [rest], len(rest)
+    def _hold_rest(stream: _Stream, text: str, now_s: float) -> str:
+        """Holds the last line of a text where it is unfinished, and returns what is before it."""
+        cut = _end_of_lines(text)
+        if text[cut:]:
+            stream.pieces, stream.chars = [text[cut:]], len(text) - cut
             stream.deadline_s = now_s + HOLD_S
-
-    def _release(self, source: str, text: str, tally: Tally) -> str:
-        rest = self._recall.rest_of_value(text, source)
-        begin = 0
-        if rest is not None:
-            # The beginning of this value has left before; keep back the rest of it.
-            tally.add(rest.entity_type)
-            begin = rest.end
-        out = "*" * begin + self._guard.mask(text[begin:], tally)
-        self._recall.add(out, source)
-        return out
-
-    def _released(self, source: str, masked: str, tally: Tally) -> str:
-        rest = self._recall.rest_of_value(masked, source)
-        if rest is not None:
-            tally.add(rest.entity_type)
-            masked = "*" * rest.end + masked[rest.end :]
-        self._recall.add(masked, source)
-        return masked
+        return text[:cut]
 
 
 def _end_of_lines(text: str) -> int:

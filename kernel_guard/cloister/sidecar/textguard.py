@@ -1,28 +1,20 @@
-"""Masks sensitive values in text and in JSON of any depth.
+"""Masks sensitive values in what a kernel says: text, terminal colours, JSON of any depth, bytes.
 
-Decides with three things: patterns, the exact-match index, and the policy's treatment of the level
-of what was found. What a pattern finds may have been cleared by a data owner; what the index finds
-is sensitive somewhere, and that wins. Both also look into encoded pieces of the text, and mask the
-encoded piece. Everything is a pure function of those and the text. A text
-with terminal colours is scanned without them, because an escape sequence inside a value must not
-hide it.
+What a value is, :class:`~cloister.detect.valuefinder.ValueFinder` decides, with the policy,
+patterns and the exact-match index; here it is taken out of the shapes that messages have, and
+counted. A text with terminal colours is scanned without them, because an escape sequence inside a
+value must not hide it.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cloister.core.masks import REDACTED_WHOLE
-from cloister.core.policy import Treatment
-from cloister.detect.decoded import decode
-from cloister.detect.folding import without_invisible
-from cloister.detect.masking.cells import mask_in_text
-from cloister.detect.recognizers import Recognizers
-from cloister.detect.spans import Span, joined, without_overlaps
-from cloister.detect.text import find_spans
+from cloister.detect.mask import mask_text
+from cloister.detect.spans import Span
+from cloister.detect.valuefinder import ESCAPE_SEQUENCE, ValueFinder
 from cloister.sidecar.leaves import parts_of_values
 
 if TYPE_CHECKING:
@@ -34,7 +26,6 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = "None | bool | int | float | str | list[Any] | dict[str, Any]"
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _MOVES_IN_LINE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[CDGHPXade`fsu@]|[78DEM])")
 _ASCII_ONLY = bytes(range(128)) + b" " * 128
 _MIN_NUMBER_DIGITS = 9
@@ -83,34 +74,18 @@ class TextGuard:
         """Returns a guard that knows the same values and treats them by another policy."""
         return TextGuard(policy, self._tokenizer, self.index, self.cleared)
 
+    @property
+    def finder(self) -> ValueFinder:
+        """Finds by what is known now."""
+        return ValueFinder(self.policy, self._tokenizer, self.index, self.cleared)
+
     def find(self, text: str) -> list[Span]:
         """Returns the spans that the policy does not let through, in order, not overlapping."""
-        seen, offsets = without_invisible(text)
-        spans = self._find_visible(seen)
-        if offsets is None:
-            return spans
-        return [
-            Span(offsets[s.start], offsets[s.end - 1] + 1, s.entity_type, s.score) for s in spans
-        ]
+        return self.finder.find(text)
 
-    def _find_visible(self, text: str) -> list[Span]:
-        recognizers = Recognizers.of(self.policy)
-        decoded = decode(text)
-        spans = self._by_pattern(recognizers, text)
-        if decoded:
-            inside = decoded.find(partial(self._by_pattern, recognizers), patterns=True)
-            inside += [Span(start, end, "ENCODED", 1.0) for start, end in decoded.unread]
-            spans = joined(spans, without_overlaps(inside))
-        if self.index is not None and len(self.index):
-            known = self.index.find(text, decoded)
-            spans = joined(spans, recognizers.without_allowed(text, known))
-        return [s for s in spans if self._treatment(s.entity_type) is not Treatment.SHOW]
-
-    def _by_pattern(self, recognizers: Recognizers, text: str) -> list[Span]:
-        spans = find_spans(text, recognizers)
-        if self.cleared is None:
-            return spans
-        return [s for s in spans if not self._is_cleared(text[s.start : s.end])]
+    def find_known(self, text: str) -> list[Span]:
+        """Returns known values that the policy does not let through."""
+        return self.finder.find_known(text)
 
     def mask(self, text: str, tally: Tally) -> str:
         """Returns ``text`` with what the policy masks replaced, and counts it in ``tally``."""
@@ -119,13 +94,9 @@ class TextGuard:
         spans = self.find(text)
         if not spans:
             return text
-        pieces: list[str] = []
-        position = 0
         for span in spans:
-            pieces += [text[position : span.start], self._replacement(span, text, tally)]
-            position = span.end
-        pieces.append(text[position:])
-        return "".join(pieces)
+            tally.add(span.entity_type)
+        return mask_text(text, spans, self.finder.stand_in)
 
     def mask_json(self, value: Json, tally: Tally) -> Json:
         """Returns ``value`` with every string, key and long number in it masked."""
@@ -176,13 +147,6 @@ class TextGuard:
             text = text[:start] + self._replacement(part, text, tally) + text[end:]
         return text
 
-    def find_known(self, text: str) -> list[Span]:
-        """Returns known values that the policy does not let through."""
-        if self.index is None:
-            return []
-        known = Recognizers.of(self.policy).without_allowed(text, self.index.find(text))
-        return [s for s in known if self._treatment(s.entity_type) is not Treatment.SHOW]
-
     def mask_bytes(self, data: bytes, tally: Tally) -> bytes:
         """Returns ``data`` with sensitive text in it overwritten, same length.
 
@@ -213,7 +177,7 @@ class TextGuard:
         plain: list[str] = []
         kept: list[tuple[int, str]] = []  # offset in the plain text, escape sequence
         position = length = 0
-        for match in _ANSI.finditer(text):
+        for match in ESCAPE_SEQUENCE.finditer(text):
             plain.append(text[position : match.start()])
             length += match.start() - position
             kept.append((length, self._clean_escape(match.group(), tally)))
@@ -254,30 +218,6 @@ class TextGuard:
             tally.add(span.entity_type)
         return "" if spans else escape
 
-    def _is_cleared(self, value: str) -> bool:
-        """Returns whether an owner lowered a column with this value to a level that is shown."""
-        level = None if self.cleared is None else self.cleared.level_of(value)
-        if level is None or self.policy.display[level] is not Treatment.SHOW:
-            return False
-        return self.index is None or not self.index.find(value)
-
-    def _is_encoded(self, value: str) -> bool:
-        """Returns whether a value is one only when it is decoded."""
-        decoded = decode(value)
-        search = partial(self._by_pattern, Recognizers.of(self.policy))
-        if not decoded or search(value) or (self.index is not None and self.index.holds(value)):
-            return False
-        if decoded.unread or decoded.find(search, patterns=True):
-            return True
-        return self.index is not None and bool(self.index.find(value, decoded))
-
-    def _treatment(self, entity_type: str) -> Treatment:
-        return self.policy.display[self.policy.level_of(entity_type)]
-
     def _replacement(self, span: Span, text: str, tally: Tally) -> str:
         tally.add(span.entity_type)
-        value = text[span.start : span.end]
-        mask = self.policy.mask_for(span.entity_type, self.policy.level_of(span.entity_type))
-        if not mask.is_opaque and self._is_encoded(value):
-            mask = REDACTED_WHOLE  # the last characters of a mirrored value are its first
-        return mask_in_text(value, mask, span.entity_type, self._tokenizer)
+        return self.finder.stand_in(span, text[span.start : span.end])

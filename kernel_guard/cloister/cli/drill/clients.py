@@ -69,6 +69,11 @@ class KernelClient:
         """Whether the kernel is there for another case."""
         return bool(self._manager.is_alive())
 
+    @property
+    def kernel_id(self) -> str:
+        """What the record calls the kernel."""
+        return str(self._manager.kernel_id)
+
     def run(self, code: str) -> bool:
         """Runs a cell of the drill's own and returns whether it went well."""
         evidence = Evidence()

@@ -32,6 +32,7 @@ class Evidence:
         messages: Content, metadata and buffers of what came to the client, in order.
         execution_ids: Of the cells that ran.
         answers: What the server said to visits.
+        files_told: How often the record says that a file which was visited should not have left.
         caught: What reached a listener.
         traces: What changed outside, in words.
         errors: Names of the exceptions that the cells ended with.
@@ -41,6 +42,7 @@ class Evidence:
     messages: list[dict[str, Any]] = field(default_factory=list)
     execution_ids: list[str] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
+    files_told: int = 0
     caught: list[bytes] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)

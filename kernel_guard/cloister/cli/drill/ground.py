@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Final, Self
 
 import yaml
 
+from cloister.core.modes import Mode
 from cloister.store.home import HOME_VARIABLE, Home, ensure_home
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from cloister.cli.drill.canaries import Canaries
-    from cloister.core.modes import Mode
 
 DATASET: Final = "drill-patients"
 GUARDED: Final = "cloister"
@@ -44,6 +44,9 @@ class Ground:
         canaries: Written as the dataset and planted outside.
         policy: The policy's YAML, or ``None`` for the default policy.
         mode: Replaces the policy's mode.
+
+    Attributes:
+        visiting: Held for a visit while observing: a record of a file does not say whose it was.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Ground:
         self._mode = mode
         self._environ: dict[str, str | None] = {}
         self._lock = threading.Lock()
+        self.visiting = threading.Lock()
 
     def __enter__(self) -> Self:
         self.root = Path(tempfile.mkdtemp(prefix="cloister-drill-")).resolve()
@@ -87,6 +91,11 @@ class Ground:
             else:
                 os.environ[name] = value
         shutil.rmtree(self.root, ignore_errors=True)
+
+    @property
+    def is_observing(self) -> bool:
+        """Whether what should not leave leaves, and the record says so."""
+        return self._mode is Mode.OBSERVE
 
     def add_model(self, port: int) -> None:
         """Lets kernels call a language model on loopback, on the terms of a provider.

@@ -41,6 +41,9 @@ class JupyterServer:
         workspace: What it shows, and where its kernels start.
         guarded: Whether it has the settings of ``cloister lab``.
 
+    Attributes:
+        kernel_ids: Of the kernels that it has started.
+
     Raises:
         CloisterError: It did not start.
     """
@@ -48,6 +51,7 @@ class JupyterServer:
     def __init__(self, workspace: Path, *, guarded: bool = True) -> None:
         from cloister.cli.setup import LAB_SETTINGS
 
+        self.kernel_ids: set[str] = set()
         self._token = secrets.token_hex(16)
         with socket.socket() as probe:
             probe.bind((_HOST, 0))
@@ -144,6 +148,7 @@ class JupyterServer:
         content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
         request = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
         said = json.dumps({**request, "channel": "shell", "buffers": []})
+        self.kernel_ids.add(kernel_id)
         heard = await self._listen(f"/api/kernels/{kernel_id}/channels", [said], silence_s=4.0)
         self._ask("DELETE", f"/api/kernels/{kernel_id}", None)
         return heard.replace(json.dumps(code)[1:-1].encode(), b"")  # what the client has typed

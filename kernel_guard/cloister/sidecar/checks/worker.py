@@ -105,7 +105,7 @@ def _load() -> None:
     """Loads what checks need, once for all processes that come."""
     from PIL import Image
 
-    from cloister.detect import sharedindex  # noqa: F401 - loads numpy
+    from cloister.detect import company, decimals, glued, sharedindex, tags  # noqa: F401 - numpy too
     from cloister.detect.decoded import decode
     from cloister.detect.text import find_spans
 

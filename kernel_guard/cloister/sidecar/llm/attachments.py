@@ -19,6 +19,8 @@ from cloister.sidecar.proxy.encodings import UnreadableError
 from cloister.sidecar.proxy.payloads import read_payload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cloister.core.labels import Level
     from cloister.core.providers import Provider
     from cloister.sidecar.textguard import TextGuard
@@ -41,16 +43,25 @@ class Attachments:
         level: The highest level that the kernel has read.
         limit: The most bytes that a file may unpack to.
         enforces: Whether they are refused; else everything passes.
+        on_found: Told the entity types that are found, with counts.
     """
 
     def __init__(
-        self, guard: TextGuard, provider: Provider, level: Level, limit: int, *, enforces: bool
+        self,
+        guard: TextGuard,
+        provider: Provider,
+        level: Level,
+        limit: int,
+        *,
+        enforces: bool,
+        on_found: Callable[[Counter[str]], None],
     ) -> None:
         self._guard = guard
         self._provider = provider
         self._level = level
         self._limit = limit
         self._enforces = enforces
+        self._on_found = on_found
 
     def replaced(self, container: dict[str, Any], key: str, item: Any) -> Any:
         """Returns what leaves in the place of an attachment; ``None`` where there is none.
@@ -104,6 +115,8 @@ class Attachments:
         except UnreadableError as error:
             raise unreadable(self._provider.name, f"holds a file that {error.what}") from None
         found = Counter(s.entity_type for t in contents.texts for s in self._guard.find(t))
+        if found:
+            self._on_found(found)
         if found and self._enforces:
             raise document_holds(self._provider.name, found)
         if contents.unread:

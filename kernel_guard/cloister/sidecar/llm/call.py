@@ -189,6 +189,7 @@ class ProviderCall:
             exchange.level,
             self._policy.egress_limits.upload_bytes,
             enforces=not self._observes and goes_to.redact,
+            on_found=self._count,
         )
         return Redaction(
             self._guard,

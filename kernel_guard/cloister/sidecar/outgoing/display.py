@@ -24,24 +24,25 @@ from cloister.sidecar.outgoing.withheld import Reason, Withheld
 
 if TYPE_CHECKING:
     from cloister.core.output import OutputRules
+    from cloister.sidecar.outgoing.passage import Passage
     from cloister.sidecar.textguard import Tally, TextGuard
 
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{7,}")
 
 
 def mask_display(
-    data: dict[str, Any], guard: TextGuard, rules: OutputRules, tally: Tally
-) -> tuple[dict[str, Any], Reason | None]:
-    """Returns the forms that may leave, masked, and why one of them may not.
+    data: dict[str, Any], guard: TextGuard, rules: OutputRules, passage: Passage
+) -> dict[str, Any]:
+    """Returns the forms that may leave, masked.
 
     Args:
         data: A display's forms by mime type.
         guard: Decides what is masked.
         rules: Which types leave.
-        tally: Counts what is masked.
+        passage: Takes what is masked, what is made harmless, and why a form may not leave.
     """
     kept: dict[str, Any] = {}
-    reason = None
+    tally, reason = passage.tally, None
     for mime, value in data.items():
         kind = kind_of(mime, rules)
         if kind is None:
@@ -49,17 +50,18 @@ def mask_display(
             continue
         try:
             form, is_code_gone = _mask_form(kind, mime, value, guard, rules, tally)
-            if is_code_gone:
+            if is_code_gone and shows_nothing(mime, form):
                 reason = reason_to_withhold("text/javascript")
-                if shows_nothing(mime, form):
-                    continue
+                continue
+            passage.is_neutralised |= is_code_gone
             kept[guard.mask(mime, tally)] = form
         except Withheld as withheld:
             reason = withheld.reason
     if reason is not None and not kept.keys() - {"text/plain"}:
         plain = kept.get("text/plain")
         kept["text/plain"] = f"{plain}\n{reason}" if plain else str(reason)
-    return kept, reason
+    passage.reason = reason
+    return kept
 
 
 def _mask_form(  # noqa: PLR0917 - the form, and what it is judged by

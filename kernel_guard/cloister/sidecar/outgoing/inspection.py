@@ -21,7 +21,7 @@ from cloister.sidecar.outgoing.display import mask_display
 from cloister.sidecar.outgoing.enclave import NOTHING_PASSED, Gates, enclosed
 from cloister.sidecar.outgoing.headers import clean_header
 from cloister.sidecar.outgoing.passage import Passage, withhold
-from cloister.sidecar.outgoing.recall import Recall, as_read
+from cloister.sidecar.outgoing.recall import TAIL_CHARS, Recall, as_read
 from cloister.sidecar.outgoing.withheld import Reason, Withheld
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class Inspection:
     def look_at(self, message: Message) -> Passage:
         """Masks a message in place, or makes it say why it was withheld."""
         message.header = clean_header(message.header)
+        if not message.msg_type:
+            return withhold(message, _UNKNOWN)  # no client could read it
         if message.msg_type == "status":
             state = message.content.get("execution_state")
             message.content = {"execution_state": state if state in _STATES else "busy"}
@@ -129,11 +131,16 @@ class Inspection:
         except Withheld:  # too deep to copy, so nothing is known of it; it leaves
             return Passage(is_observed=True)
         passage = self._guarded(checked)
-        is_changed = bool(passage.tally) or passage.reason is not None
         if passage.reason is not None:  # what it held, although it would not have left
             with contextlib.suppress(Withheld):
                 self.carefully(lambda: self._guard.mask_json(message.content, passage.tally))
-        return Passage(passage.tally, is_observed=is_changed)
+        is_changed = passage.reason is not None or _differs(message, checked)
+        return Passage(
+            passage.tally,
+            is_observed=is_changed or bool(passage.tally),
+            shown=passage.shown,
+            fragments=passage.fragments,
+        )
 
     def _mask(self, message: Message, passage: Passage) -> None:
         """Masks a message in place, and notes why a part of it was taken out."""
@@ -149,7 +156,7 @@ class Inspection:
         if kind in _DISPLAYS or kind == "inspect_reply":
             data = _as_object(content.pop("data", None))
             content = _as_object(guard.mask_json(content, tally))
-            content["data"], passage.reason = mask_display(data, guard, rules, tally)
+            content["data"] = mask_display(data, guard, rules, passage)
             self._leave_out_widget(content["data"])
             if content.get("metadata") and not rules.allows_scripts:
                 content["metadata"] = neutralise("application/json", content["metadata"]).value
@@ -165,15 +172,36 @@ class Inspection:
     def _compare(self, kind: str, content: dict[str, Any], passage: Passage) -> None:
         """Withholds what completes a value whose beginning has left, and notes the rest."""
         texts = [as_read(text) for text in _shown(kind, content)]
-        passage.fragments = [as_read(text) for text in islice(_places(kind, content), _MOST_PLACES)]
-        fits = any(self.recall.rest_of_value(t) for t in (*texts, *passage.fragments)) or any(
+        places = [as_read(text) for text in islice(_places(kind, content), _MOST_PLACES)]
+        fits = any(self.recall.rest_of_value(text) for text in (*texts, *places)) or any(
             self.recall.joins(a, b) for a in texts for b in texts if a != b
         )
         if fits:
             raise Withheld(_PIECES)
         if texts and kind != "execute_reply":  # it says again what an error has said
-            passage.shown = texts[0]
-            passage.fragments += [text for text in texts[1:] if text != texts[0]]
+            passage.shown = texts[0][-TAIL_CHARS:]
+            places += [text for text in texts[1:] if text != texts[0]]
+        # Only the ends of texts are remembered, and a page may be long.
+        passage.fragments = [text[-TAIL_CHARS:] for text in places]
+
+
+def _differs(message: Message, checked: Message) -> bool:
+    """Returns whether guarding has changed a message; that it joins lines is no change."""
+    content = message.content
+    forms, after = content.get("data"), checked.content.get("data")
+    if isinstance(forms, dict) and isinstance(after, dict):
+        joined = {
+            mime: "".join(form)
+            if isinstance(form, list) and isinstance(after.get(mime), str)
+            else form
+            for mime, form in forms.items()
+        }
+        content = {**content, "data": joined}
+    return (
+        content != checked.content
+        or message.metadata != checked.metadata
+        or message.buffers != checked.buffers
+    )
 
 
 def _neutralise(kind: str, content: dict[str, Any]) -> None:

@@ -407,11 +407,17 @@ class Decider:
             rule=use.rule,
             level=level,
         )
+        observes = policy.mode is Mode.OBSERVE
+
+        def note(found: Counter[str]) -> None:
+            use.found.update(found)
+            use.would_block |= observes and use.rule.found is not Found.ALLOW
+
         values = ValueFilter(
             self._guard,
             limit=policy.egress_limits.upload_bytes,
-            enforces=policy.mode is not Mode.OBSERVE,
-            on_found=use.found.update,
+            enforces=not observes,
+            on_found=note,
         )
         use.body_filter = values
         values.head(use.exchange)

@@ -41,6 +41,7 @@ class Execution:
     masked: int = 0
     blocked: int = 0
     observed: int = 0
+    neutralised: int = 0
     shown_bytes: int = 0
     amount: Amount = field(default_factory=Amount)
     tally: Tally = field(default_factory=Tally)
@@ -56,7 +57,9 @@ class Execution:
     frames: dict[str, dict[str, Json]] = field(default_factory=dict)
     frame_names: int = 0
 
-    def take(self, output: Outline, disposition: Disposition) -> None:
+    def take(
+        self, output: Outline, disposition: Disposition, *, is_neutralised: bool = False
+    ) -> None:
         """Counts an output as it left, and keeps its digest and, where it is short, its content."""
         for entity_type in disposition.entities:
             self.tally.add(entity_type)
@@ -67,6 +70,7 @@ class Execution:
         else:
             self.shown += 1
             self.observed += disposition.word == "observed"
+        self.neutralised += is_neutralised
         _add_subjects(self.subjects, output)
         self.shown_bytes += output.size
         self.amount += Amount(output.amount.rows, output.amount.cells, output.size)
@@ -93,6 +97,7 @@ class Execution:
                 "masked": self.masked,
                 "blocked": self.blocked,
                 **({"observed": self.observed} if self.observed else {}),
+                **({"neutralised": self.neutralised} if self.neutralised else {}),
             },
             "output_digests": self.digests,
             **self.standing.facts(),
@@ -126,14 +131,16 @@ class Late:
 
     since_s: float
     count: int = 0
+    observed: int = 0
     digests: list[Json] = field(default_factory=list)
     masked: dict[str, int] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
     subjects: dict[str, None] = field(default_factory=dict)
 
-    def take(self, output: Outline, tally: Tally) -> None:
+    def take(self, output: Outline, tally: Tally, *, is_observed: bool = False) -> None:
         """Counts one of them."""
         self.count += 1
+        self.observed += is_observed
         if len(self.digests) < MOST_DIGESTS:
             self.digests.append(output.digest)
         self.masked.update(tally.masked)
@@ -145,6 +152,7 @@ class Late:
             "output_digests": [*self.digests],
             **self.standing.facts(),
             "count": self.count,
+            **({"observed": self.observed} if self.observed else {}),
             "labels": [*sorted(self.masked)],
             **_subject_facts(self.subjects),
         }
