@@ -19,6 +19,7 @@ from cloister_lab.handlers import (
     StatusHandler,
     VerifyHandler,
 )
+from cloister_lab.languageservers import close_language_servers
 from cloister_lab.live.watching import watch_record
 from cloister_lab.terminals import close_terminals
 from cloister_lab.witnesses import keep_witnesses
@@ -54,6 +55,8 @@ def load_extension(serverapp: ServerApp) -> None:
     rules = workspace.server_rules()
     if not rules.terminals:
         close_terminals(serverapp)
+    if not rules.language_servers:
+        close_language_servers(serverapp)
     if not rules.unguarded_kernels:
         guard_kernels(serverapp)
     base_url = serverapp.web_app.settings["base_url"]
