@@ -24,7 +24,7 @@ from cloister.detect.spans import Span, joined, without_overlaps
 from cloister.detect.text import find_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cloister.core.labels import Level
     from cloister.core.policy import Policy
@@ -41,6 +41,10 @@ _LONG_CHARS: Final = 16_384
 _WORDS: Final = str.maketrans("._", "  ")
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class ValueFinder:
     """Finds and masks values by policy.
@@ -50,12 +54,14 @@ class ValueFinder:
         keyed: Makes the stand-ins.
         index: Values of the workspace's data, or ``None``.
         cleared: Values that may be shown although a pattern fits, or ``None`` for none.
+        before_step: Called before each step of a search; what it raises ends the search.
     """
 
     policy: Policy
     keyed: Keyed
     index: ExactIndex | None = None
     cleared: ClearedValues | None = None
+    before_step: Callable[[], None] = _nothing
 
     def find(self, text: str) -> list[Span]:
         """Returns the spans that the policy does not show, in order and without overlaps."""
@@ -124,8 +130,11 @@ class ValueFinder:
         ]
 
     def _find_in(self, recognizers: Recognizers, text: str) -> list[Span]:
+        self.before_step()
         decoded = decode(text)
+        self.before_step()
         spans = self._by_pattern(recognizers, text)
+        self.before_step()
         if decoded:
             inside = decoded.find(partial(self._by_pattern, recognizers), patterns=True)
             inside += [Span(start, end, "ENCODED", 1.0) for start, end in decoded.unread]

@@ -166,7 +166,9 @@ class Outputs:
             self._inspection.remember_withheld(passage.withheld_comm)
         return Checked(passage, facts)
 
-    def _job(self, message: wire.Message, size: int, held: dict[str, str] | None = None) -> Job:
+    def _job(
+        self, message: wire.Message, size: int, held: dict[str, list[str]] | None = None
+    ) -> Job:
         sealed = message.sealed or message.pack()
         limit_s = self._guard.policy.output.time_limit_s
         memory = self._recall.memory()
@@ -223,14 +225,16 @@ class Outputs:
         held = {name: self._hold.take(parent_id, name) for name in self._hold.held_of(parent_id)}
         verdict = yield self._job(message, size, held)
         name = "stderr" if verdict.brief.get("name") == "stderr" else "stdout"
-        for other, text in held.items():
-            if other != name and text:
-                self._gather(parent_id, other, text)
+        for other, pieces in held.items():
+            if other != name:
+                for piece in pieces:
+                    self._gather(parent_id, other, piece)
                 self._flush_one(parent_id, other)
         passage, text = verdict.passage, verdict.text
         if self._guard.policy.mode is Mode.OBSERVE:
             if passage is None:  # nothing is known of it; it leaves
-                passage, text = Passage(is_observed=True), held.get(name, "") + _text_of(message)
+                passage = Passage(is_observed=True)
+                text = "".join([*held.get(name, ()), _text_of(message)])
             self._follow_observed(parent_id, name, text, passage)
             return
         passage = passage or Passage(reason=SLOW if verdict.is_slow else FAILED)
@@ -282,16 +286,16 @@ class Outputs:
         self._noticed = {(p, code) for p, code in self._noticed if p != parent_id}
 
     def _let_lines_go(self, parent_id: str, name: str) -> None:
-        text = self._hold.take_lines(parent_id, name, time.monotonic())
-        self._mask_and_send(parent_id, name, text)
+        pieces = self._hold.take_lines(parent_id, name, time.monotonic())
+        self._mask_and_send(parent_id, name, pieces)
 
     def _flush_one(self, parent_id: str, name: str) -> None:
         self._mask_and_send(parent_id, name, self._hold.take(parent_id, name))
 
-    def _mask_and_send(self, parent_id: str, name: str, text: str) -> None:
-        if text:
+    def _mask_and_send(self, parent_id: str, name: str, pieces: list[str]) -> None:
+        if text := "".join(pieces):
             self._release(
-                parent_id, name, text, lambda tally: self._hold.mask(parent_id, name, text, tally)
+                parent_id, name, text, lambda tally: self._hold.mask(parent_id, name, pieces, tally)
             )
 
     def _release(

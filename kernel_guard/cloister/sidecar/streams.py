@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cloister.sidecar.outgoing.joints import texts_to_check
 from cloister.sidecar.outgoing.recall import Recall
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ class _Stream:
     deadline_s: float = 0.0
     gathered_s: float = 0.0
 
-    def take(self) -> str:
+    def take(self) -> list[str]:
         """Returns all that is held, and holds nothing any more."""
-        text = "".join(self.pieces)
+        pieces = self.pieces
         self.pieces, self.chars, self.has_line = [], 0, False
-        return text
+        return pieces
 
 
 class StreamHold:
@@ -85,16 +86,21 @@ class StreamHold:
         stream.has_line = stream.has_line or "\n" in text or "\r" in text
         return stream.chars > GATHER_MAX_CHARS
 
-    def take_lines(self, parent_id: str, name: str, now_s: float) -> str:
-        """Returns the finished lines of a stream, as they came; the rest goes on being held."""
+    def take_lines(self, parent_id: str, name: str, now_s: float) -> list[str]:
+        """Returns the finished lines of a stream, in the pieces that came; the rest stays held."""
         stream = self._streams[parent_id, name]
         stream.gathered_s = now_s + GATHER_S
-        return self._hold_rest(stream, stream.take(), now_s)
+        pieces = stream.take()
+        finished, rest = _cut(pieces, _end_of_lines("".join(pieces)))
+        self._hold_rest(stream, rest, now_s)
+        return finished
 
     def put_masked(self, parent_id: str, name: str, text: str, now_s: float, tally: Tally) -> str:
         """Takes text that was masked elsewhere, and returns what may leave of it now."""
+        cut = _end_of_lines(text)
         stream = self._streams.setdefault((parent_id, name), _Stream())
-        return self.follow(parent_id, name, self._hold_rest(stream, text, now_s), tally)
+        self._hold_rest(stream, [text[cut:]], now_s)
+        return self.follow(parent_id, name, text[:cut], tally) if cut else ""
 
     def ready(self, now_s: float) -> list[tuple[str, str]]:
         """Returns the (request, name) pairs with finished lines that need not wait for more."""
@@ -116,22 +122,15 @@ class StreamHold:
         """Returns the (request, name) pairs whose hold time is over."""
         return [k for k, s in self._streams.items() if s.chars and s.deadline_s <= now_s]
 
-    def take(self, parent_id: str, name: str) -> str:
-        """Returns what is held for one stream, as it came, and holds it no longer."""
+    def take(self, parent_id: str, name: str) -> list[str]:
+        """Returns the pieces held for one stream, as they came, and holds them no longer."""
         return self._streams[parent_id, name].take()
 
-    def mask(self, parent_id: str, name: str, text: str, tally: Tally) -> str:
-        """Returns what leaves of a text that goes on with a stream."""
+    def mask(self, parent_id: str, name: str, pieces: list[str], tally: Tally) -> str:
+        """Returns what leaves of pieces of text that go on with a stream."""
         source = f"{parent_id} {name}"
-        rest = self._recall.rest_of_value(text, source)
-        begin = 0
-        if rest is not None:
-            # The beginning of this value has left before; keep back the rest of it.
-            tally.add(rest.entity_type)
-            begin = rest.end
-        out = "*" * begin + self._guard.mask(text[begin:], tally)
-        self._recall.add(out, source)
-        return out
+        texts = texts_to_check(pieces, self._guard.find)
+        return "".join(self._masked(source, text, tally) for text in texts)
 
     def follow(self, parent_id: str, name: str, masked: str, tally: Tally) -> str:
         """Returns what leaves of a text that was masked by itself and goes on with a stream."""
@@ -163,17 +162,36 @@ class StreamHold:
         for key in [k for k, s in self._streams.items() if k[0] == parent_id and not s.chars]:
             del self._streams[key]
 
+    def _masked(self, source: str, text: str, tally: Tally) -> str:
+        rest = self._recall.rest_of_value(text, source)
+        begin = 0
+        if rest is not None:
+            # The beginning of this value has left before; keep back the rest of it.
+            tally.add(rest.entity_type)
+            begin = rest.end
+        out = "*" * begin + self._guard.mask(text[begin:], tally)
+        self._recall.add(out, source)
+        return out
+
     @staticmethod
-    def _hold_rest(stream: _Stream, text: str, now_s: float) -> str:
-        """Holds the last line of a text where it is unfinished, and returns what is before it."""
-        cut = _end_of_lines(text)
-        if text[cut:]:
-            stream.pieces, stream.chars = [text[cut:]], len(text) - cut
+    def _hold_rest(stream: _Stream, rest: list[str], now_s: float) -> None:
+        if chars := sum(map(len, rest)):
+            stream.pieces, stream.chars = rest, chars
             stream.deadline_s = now_s + HOLD_S
-        return text[:cut]
 
 
 def _end_of_lines(text: str) -> int:
     """Returns up to where a text may leave: to its last line's beginning, if that is not long."""
     cut = max(text.rfind("\n"), text.rfind("\r")) + 1
     return cut if len(text) - cut <= HOLD_MAX_CHARS else len(text) - CONTEXT_CHARS
+
+
+def _cut(pieces: list[str], at: int) -> tuple[list[str], list[str]]:
+    """Cuts pieces in two where so many characters of them have come."""
+    before: list[str] = []
+    for number, piece in enumerate(pieces):
+        if len(piece) > at:
+            return [*before, *([piece[:at]] if at else [])], [piece[at:], *pieces[number + 1 :]]
+        before.append(piece)
+        at -= len(piece)
+    return before, []

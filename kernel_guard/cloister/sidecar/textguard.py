@@ -16,6 +16,7 @@ from cloister.detect.mask import mask_text
 from cloister.detect.spans import Span
 from cloister.detect.valuefinder import ESCAPE_SEQUENCE, ValueFinder
 from cloister.sidecar.leaves import parts_of_values
+from cloister.sidecar.outgoing.deadline import look_at_the_clock
 
 if TYPE_CHECKING:
     from cloister.core.policy import Policy
@@ -77,7 +78,8 @@ class TextGuard:
     @property
     def finder(self) -> ValueFinder:
         """Finds by what is known now."""
-        return ValueFinder(self.policy, self._tokenizer, self.index, self.cleared)
+        known = (self.index, self.cleared)
+        return ValueFinder(self.policy, self._tokenizer, *known, before_step=look_at_the_clock)
 
     def find(self, text: str) -> list[Span]:
         """Returns the spans that the policy does not let through, in order, not overlapping."""
@@ -85,6 +87,7 @@ class TextGuard:
 
     def find_known(self, text: str) -> list[Span]:
         """Returns known values that the policy does not let through."""
+        look_at_the_clock()
         return self.finder.find_known(text)
 
     def mask(self, text: str, tally: Tally) -> str:

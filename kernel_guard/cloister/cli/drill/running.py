@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cloister.cli.drill.ground import Ground
     from cloister.cli.drill.serverclient import JupyterServer
 
+_UNRECORDED: Final = "unrecorded"
 _ON_ITS_WAY_S: Final = 0.05
 _TOLD_WITHIN_S: Final = 3.0
 _MOST_EVENTS: Final = 100_000
@@ -136,6 +137,8 @@ class Worker:
     def _decided(self, case: Case, evidence: Evidence, since: int, kernel_ids: set[str]) -> Result:
         """Decides by what was seen and by what the record says."""
         recorded = self._recorded(evidence)
+        if self._kernel_name != UNGUARDED and recorded.pop(_UNRECORDED, 0):
+            evidence.traces.append("an execution that is not in the record")
         if not self._ground.is_observing:
             return decide(case, evidence, self._canaries, recorded)
         deadline = time.monotonic() + _TOLD_WITHIN_S
@@ -178,7 +181,9 @@ class Worker:
         counts: dict[str, int] = {}
         with LineageReader(self._ground.home) as reader:
             for execution_id in evidence.execution_ids:
-                for entry in reader.get(execution_id):
+                entries = reader.get(execution_id)
+                counts[_UNRECORDED] = counts.get(_UNRECORDED, 0) + (not entries)
+                for entry in entries:
                     outputs = entry.body.get("outputs")
                     if isinstance(outputs, dict):
                         for name, count in outputs.items():
