@@ -51,6 +51,7 @@ def try_cases(first, last):
 """
 THE_END = "print('the', 'end')"
 FAILS = "raise ValueError(row['name'], row['ssn'])"
+_AROUND = 300
 _BESIDE = re.compile(
     r"subprocess|\bos\.|ctypes|faulthandler|interpreters|^!|%%|thread", re.MULTILINE
 )
@@ -145,6 +146,33 @@ class Findings:
     guarded: set[str]
 
 
+def sighting(texts: Sequence[str], canaries: Canaries, encoded: str | None = None) -> str | None:
+    """Returns which canary is seen and what stands around it, so that one sighting explains itself.
+
+    Values are written as their names, where they stand in plain.
+    """
+    search = Search(canaries.values(), encoded)
+    if search.seen_in(texts) is None:
+        return None
+    for text in texts:
+        if seen := search.seen_in([text]):
+            return f"{seen} in {_surroundings(text, canaries)!r}"
+    return "something, in all texts together"
+
+
+def must_hold_none(texts: Sequence[str], canaries: Canaries) -> None:
+    """Fails, and says how it can be explained, if a canary is seen in a text."""
+    seen = sighting(texts, canaries)
+    assert seen is None, seen
+
+
+def _surroundings(text: str, canaries: Canaries) -> str:
+    for name, value in canaries.values():
+        text = re.sub(re.escape(value), f"<<{name}>>", text, flags=re.IGNORECASE)
+    at = max(text.find("<<"), 0)
+    return text[max(0, at - _AROUND) : at + _AROUND]
+
+
 def read_outputs(outputs: Iterable[dict], canaries: Canaries) -> Findings:
     """Finds what notebook outputs hold, in the order in which a client keeps them."""
     pieces: list[tuple[str | None, str]] = []
@@ -181,7 +209,7 @@ def _find(pieces: list[tuple[str | None, str]], canaries: Canaries) -> Findings:
         texts = [*by_case[name], "".join(by_case[name])]
         if encoded.get(name) and following:
             texts += by_case[following]  # another process may write when the next case has begun
-        if seen := Search(canaries.values(), encoded.get(name)).seen_in(texts):
+        if seen := sighting(texts, canaries, encoded.get(name)):
             leaked[name] = seen
         if any(map(stands_for_a_value, texts)):
             guarded.add(name)

@@ -9,7 +9,6 @@ from pathlib import Path
 import nbformat
 import pytest
 from cloister.cli.drill.canaries import fresh_canaries
-from cloister.cli.drill.sightings import Search
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -59,7 +58,7 @@ def test_no_saved_notebook_holds_a_canary(home, workspace, run):
     leaky.must_hold_everywhere(leaky.read_outputs(outputs_of(target), canaries))
     assert "ValueError" in said
     saved = target.read_text("utf-8")  # the source of its cells and its metadata, too
-    assert Search(canaries.values()).seen_in([said, saved]) is None
+    leaky.must_hold_none([said, saved], canaries)
     kept = {path.name: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     told = [name for name, data in kept.items() for _, v in canaries.values() if v.encode() in data]
     assert told == [], "values in what the guard keeps"
@@ -82,7 +81,7 @@ def test_the_console_shows_no_canary(home, workspace):
     # It shows text, and of displays what they say in text.
     leaky.must_hold_everywhere(leaky.read_text(done.stdout, canaries), stopped=0.5)
     assert "the end" in done.stdout
-    assert Search(canaries.values()).seen_in([done.stdout + done.stderr]) is None
+    leaky.must_hold_none([done.stdout + done.stderr], canaries)
 
 
 def test_without_a_guard_the_same_notebook_holds_them(home, workspace, monkeypatch):

@@ -16,7 +16,6 @@ from cloister.cli.drill.canaries import fresh_canaries
 from cloister.cli.drill.cases import Carries, Outcome, load_corpus
 from cloister.cli.drill.evidence import Evidence
 from cloister.cli.drill.outcomes import decide
-from cloister.cli.drill.sightings import Search
 from cloister.core.modes import Mode
 
 TESTS = Path(__file__).parents[1]
@@ -95,7 +94,7 @@ def test_neither_protocol_shows_or_saves_a_canary(server, clients, canaries):
     for evidence in (ran, overheard):
         leaky.must_hold_everywhere(leaky.read_outputs(as_outputs(evidence), canaries))
         others = [json.dumps(m["content"]) for m in evidence.messages if m["type"] not in KEPT]
-        assert Search(canaries.values()).seen_in(others) is None
+        leaky.must_hold_none(others, canaries)
 
     book = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(leaky.THE_END, outputs=as_outputs(ran))]
@@ -112,10 +111,10 @@ def test_neither_protocol_shows_or_saves_a_canary(server, clients, canaries):
         "nbconvert/html/leaky.ipynb",
     ):
         answer = server.request("GET", path)
-        assert Search(canaries.values()).seen_in([answer.text]) is None, path
+        leaky.must_hold_none([answer.text], canaries)
     saved = (server.root / "leaky.ipynb").read_text("utf-8")
     assert "the end" in saved
-    assert Search(canaries.values()).seen_in([saved]) is None
+    leaky.must_hold_none([saved], canaries)
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["v1", "legacy"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from cloister.core.policy import policy_from_dict
+from cloister.detect.exact import ExactIndex
 from cloister.detect.tokens import Tokenizer
 from cloister.sidecar.streams import HOLD_S, StreamHold
 from cloister.sidecar.textguard import Tally, TextGuard
@@ -11,11 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 SSN = "219-09-9871"
+NAME = "Zebulon Quartermain"
+INDEX = ExactIndex(b"k" * 32)
+INDEX.add("PERSON", [NAME])
 
 
 def make_hold():
     policy = policy_from_dict({"version": 1}, "0" * 64)
-    return StreamHold(TextGuard(policy, Tokenizer(b"t" * 32), None))
+    return StreamHold(TextGuard(policy, Tokenizer(b"t" * 32), INDEX))
 
 
 def push_all(pieces, step_s=0.0, gathered=1):
@@ -45,6 +51,37 @@ def test_masks_a_value_split_over_two_writes(cut):
 
 def test_masks_a_value_written_character_by_character():
     assert "219" not in push_all([*("ssn: " + SSN), "\n"])
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["x", NAME],
+        [NAME, "x\n"],
+        ["x", NAME, "y\n"],
+        ["5", SSN, "6"],
+        ["x", f"\x1b[31m{NAME}\x1b[0m\n"],
+        ["x", "", NAME],
+        ["one\nx", f"{NAME}\ntwo"],
+        ["x", *(NAME[i : i + 5] for i in range(0, len(NAME), 5))],
+    ],
+)
+def test_masks_a_value_that_a_write_sets_against_other_letters(pieces):
+    out = push_all(pieces)
+    assert NAME not in out
+    assert SSN not in out
+    assert len(out) > len("".join(pieces)) - len(NAME)
+
+
+@pytest.mark.parametrize("cut", range(1, len(NAME)))
+def test_a_value_that_goes_on_over_a_joint_is_masked_whole(cut):
+    assert push_all(["x ", NAME[:cut], NAME[cut:], "\n"]).startswith("x PERSON~")
+
+
+def test_many_letters_one_by_one_take_no_time():
+    begin = time.perf_counter()
+    push_all(["a"] * 4_000)
+    assert time.perf_counter() - begin < 1.0
 
 
 def test_hides_the_rest_of_a_value_whose_beginning_has_left():

@@ -163,7 +163,9 @@ class Outputs:
             self._inspection.remember_withheld(passage.withheld_comm)
         return Checked(passage, facts)
 
-    def _job(self, message: wire.Message, size: int, held: dict[str, str] | None = None) -> Job:
+    def _job(
+        self, message: wire.Message, size: int, held: dict[str, list[str]] | None = None
+    ) -> Job:
         sealed = message.sealed or message.pack()
         limit_s = self._guard.policy.output.time_limit_s
         memory = self._recall.memory()
@@ -223,9 +225,10 @@ class Outputs:
         verdict = yield self._job(message, size, held)
         passage = verdict.passage or Passage(reason=SLOW if verdict.is_slow else FAILED)
         name = "stderr" if verdict.brief.get("name") == "stderr" else "stdout"
-        for other, text in held.items():
-            if other != name and text:
-                self._gather(parent_id, other, text)
+        for other, pieces in held.items():
+            if other != name:
+                for piece in pieces:
+                    self._gather(parent_id, other, piece)
                 self._flush_one(parent_id, other)
         if self._guard.policy.mode is Mode.OBSERVE:
             tally = passage.tally

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cloister.sidecar.outgoing.joints import texts_to_check
 from cloister.sidecar.outgoing.recall import Recall
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ class _Stream:
     deadline_s: float = 0.0
     gathered_s: float = 0.0
 
-    def take(self) -> str:
+    def take(self) -> list[str]:
         """Returns all that is held, and holds nothing any more."""
-        text = "".join(self.pieces)
+        pieces = self.pieces
         self.pieces, self.chars, self.has_line = [], 0, False
-        return text
+        return pieces
 
 
 class StreamHold:
@@ -89,15 +90,16 @@ class StreamHold:
         """Returns the finished lines of a stream, masked; the rest goes on being held."""
         stream = self._streams[parent_id, name]
         stream.gathered_s = now_s + GATHER_S
-        text = stream.take()
-        cut = _end_of_lines(text)
-        self._hold_rest(stream, text[cut:], now_s)
-        return self._release(f"{parent_id} {name}", text[:cut], tally) if cut else ""
+        pieces = stream.take()
+        finished, rest = _cut(pieces, _end_of_lines("".join(pieces)))
+        self._hold_rest(stream, rest, now_s)
+        return self._release(f"{parent_id} {name}", finished, tally) if finished else ""
 
     def put_masked(self, parent_id: str, name: str, text: str, now_s: float, tally: Tally) -> str:
         """Takes text that was masked elsewhere, and returns what may leave of it now."""
         cut = _end_of_lines(text)
-        self._hold_rest(self._streams.setdefault((parent_id, name), _Stream()), text[cut:], now_s)
+        stream = self._streams.setdefault((parent_id, name), _Stream())
+        self._hold_rest(stream, [text[cut:]], now_s)
         return self._released(f"{parent_id} {name}", text[:cut], tally) if cut else ""
 
     def ready(self, now_s: float) -> list[tuple[str, str]]:
@@ -120,8 +122,8 @@ class StreamHold:
         """Returns the (request, name) pairs whose hold time is over."""
         return [k for k, s in self._streams.items() if s.chars and s.deadline_s <= now_s]
 
-    def take(self, parent_id: str, name: str) -> str:
-        """Returns what is held for one stream, unmasked, and holds it no longer."""
+    def take(self, parent_id: str, name: str) -> list[str]:
+        """Returns the pieces held for one stream, unmasked, and holds them no longer."""
         return self._streams[parent_id, name].take()
 
     def flush_one(self, parent_id: str, name: str, tally: Tally) -> str:
@@ -149,12 +151,16 @@ class StreamHold:
             del self._streams[key]
 
     @staticmethod
-    def _hold_rest(stream: _Stream, rest: str, now_s: float) -> None:
-        if rest:
-            stream.pieces, stream.chars = [rest], len(rest)
+    def _hold_rest(stream: _Stream, rest: list[str], now_s: float) -> None:
+        if chars := sum(map(len, rest)):
+            stream.pieces, stream.chars = rest, chars
             stream.deadline_s = now_s + HOLD_S
 
-    def _release(self, source: str, text: str, tally: Tally) -> str:
+    def _release(self, source: str, pieces: list[str], tally: Tally) -> str:
+        texts = texts_to_check(pieces, self._guard.find)
+        return "".join(self._masked(source, text, tally) for text in texts)
+
+    def _masked(self, source: str, text: str, tally: Tally) -> str:
         rest = self._recall.rest_of_value(text, source)
         begin = 0
         if rest is not None:
@@ -178,3 +184,14 @@ def _end_of_lines(text: str) -> int:
     """Returns up to where a text may leave: to its last line's beginning, if that is not long."""
     cut = max(text.rfind("\n"), text.rfind("\r")) + 1
     return cut if len(text) - cut <= HOLD_MAX_CHARS else len(text) - CONTEXT_CHARS
+
+
+def _cut(pieces: list[str], at: int) -> tuple[list[str], list[str]]:
+    """Cuts pieces in two where so many characters of them have come."""
+    before: list[str] = []
+    for number, piece in enumerate(pieces):
+        if len(piece) > at:
+            return [*before, *([piece[:at]] if at else [])], [piece[at:], *pieces[number + 1 :]]
+        before.append(piece)
+        at -= len(piece)
+    return before, []

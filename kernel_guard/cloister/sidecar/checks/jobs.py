@@ -32,7 +32,7 @@ class Job:
         buffers: Its binary data.
         size: Its bytes on the wire.
         memory: What was shown before.
-        held: Text that is held of its stream, by the stream's name; a stream goes on with it.
+        held: Pieces that are held of its streams, by the stream's name; a stream goes on with them.
         limit_s: How long the check may take.
     """
 
@@ -42,7 +42,7 @@ class Job:
     size: int
     memory: Memory
     limit_s: float
-    held: dict[str, str] = field(default_factory=dict)
+    held: dict[str, list[str]] = field(default_factory=dict)
 
     def parcel(self, number: int) -> Parcel:
         """Returns the job as it is sent."""

@@ -30,6 +30,7 @@ from cloister.sidecar.checks import parcels
 from cloister.sidecar.checks.jobs import Job, Verdict, brief_of
 from cloister.sidecar.checks.parcels import Parcel
 from cloister.sidecar.outgoing.inspection import UNREADABLE, Inspection
+from cloister.sidecar.outgoing.joints import texts_to_check
 from cloister.sidecar.outgoing.outline import outline
 from cloister.sidecar.outgoing.passage import Passage, withhold
 from cloister.sidecar.outgoing.withheld import Withheld
@@ -167,18 +168,22 @@ def _of_message(message: wire.Message, passage: Passage, job: Job, guard: TextGu
 
 
 def _of_stream(
-    message: wire.Message, inspection: Inspection, guard: TextGuard, held: dict[str, str]
+    message: wire.Message, inspection: Inspection, guard: TextGuard, held: dict[str, list[str]]
 ) -> Verdict:
     """Masks a stream's text together with what is held of it; the gate decides how it goes on."""
     name = "stderr" if message.content.get("name") == "stderr" else "stdout"
     text = message.content.get("text")
-    whole = held.get(name, "") + (text if isinstance(text, str) else "")
+    pieces = [*held.get(name, ()), text if isinstance(text, str) else ""]
     tally = Tally()
     is_observed = guard.policy.mode is Mode.OBSERVE
     try:
-        masked = inspection.carefully(lambda: guard.mask(whole, tally))
+        masked = inspection.carefully(lambda: _masked(pieces, guard, tally))
     except Withheld as withheld:
         masked, passage = "", Passage(reason=withheld.reason, is_sent=is_observed)
     else:
         passage = Passage(tally, is_observed=is_observed and bool(tally))
-    return Verdict(passage, brief={"name": name}, text=whole if is_observed else masked)
+    return Verdict(passage, brief={"name": name}, text="".join(pieces) if is_observed else masked)
+
+
+def _masked(pieces: list[str], guard: TextGuard, tally: Tally) -> str:
+    return "".join(guard.mask(text, tally) for text in texts_to_check(pieces, guard.find))

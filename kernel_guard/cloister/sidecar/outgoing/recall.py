@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cloister.detect.spans import Span
+from cloister.sidecar.outgoing.joints import is_glued
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -112,8 +113,9 @@ class Recall:
     def _befores(self, source: str | None) -> Iterator[str]:
         """Yields what the next text may go on with.
 
-        The last text, the last two, all of them: of everything, of the same stream (or of what
-        stands in none), and of everything with what stands at places of its own.
+        The last text, the last two, all of them, those since one went on in the middle of a word:
+        of everything, of the same stream (or of what stands in none), and of everything with what
+        stands at places of its own.
         """
         pieces = self._pieces
         series = (
@@ -127,6 +129,9 @@ class Recall:
                 befores[texts[-1]] = None
                 befores["".join(texts[-2:])[-TAIL_CHARS:]] = None
                 befores["".join(texts)[-TAIL_CHARS:]] = None
+            for number in range(max(1, len(texts) - _FRAGMENTS), len(texts)):
+                if is_glued(texts[number - 1], texts[number]):
+                    befores["".join(texts[number:])[-TAIL_CHARS:]] = None
         yield from befores
 
     def add_fragments(self, texts: Iterable[str]) -> None:
