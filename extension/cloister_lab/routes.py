@@ -19,6 +19,7 @@ from cloister_lab.handlers import (
     StatusHandler,
     VerifyHandler,
 )
+from cloister_lab.languageservers import close_language_servers
 from cloister_lab.live.watching import watch_record
 from cloister_lab.questions import QUESTIONS
 from cloister_lab.terminals import close_terminals
@@ -60,6 +61,8 @@ def load_extension(serverapp: ServerApp) -> None:
     rules = workspace.server_rules()
     if not rules.terminals:
         close_terminals(serverapp)
+    if not rules.language_servers:
+        close_language_servers(serverapp)
     if not rules.unguarded_kernels:
         guard_kernels(serverapp)
     serverapp.web_app.add_handlers(

@@ -16,10 +16,12 @@ class ServerRules:
     Attributes:
         terminals: Whether the server has terminals. They run outside all walls.
         unguarded_kernels: Whether it starts kernels that are not Cloister's.
+        language_servers: Whether it starts language servers. They run outside all walls.
     """
 
     terminals: bool = False
     unguarded_kernels: bool = False
+    language_servers: bool = False
 
 
 CLOSED = ServerRules()
