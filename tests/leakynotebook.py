@@ -68,7 +68,7 @@ def is_shown_in_notebooks(case: Case) -> bool:
         and case.expect[Mode.GUARD] in {Outcome.MASKED, Outcome.BLOCKED}
         and case.quick
         and case.id not in LEFT_OUT
-        and not (case.ends_kernel or case.pending or case.missing())
+        and not (case.ends_kernel or case.missing())
     )
 
 

@@ -33,7 +33,7 @@ ASKED = [
     for case in load_corpus()
     if (case.requests or case.answer or case.expressions)
     and case.carries is Carries.VALUES
-    and not (case.visits or case.pending or case.missing())
+    and not (case.visits or case.missing())
     and case.expect[Mode.GUARD] in {Outcome.MASKED, Outcome.BLOCKED}
 ]
 KEPT = {"stream", "execute_result", "display_data", "update_display_data", "error"}

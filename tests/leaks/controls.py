@@ -7,6 +7,7 @@ Nothing that is shipped knows these switches.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,11 +118,26 @@ def without_extension(patch: pytest.MonkeyPatch, _ground: Ground) -> None:
     patch.setattr(setup, "LAB_SETTINGS", settings)
 
 
-def allowing(host: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Returns a policy that allows the HTTP listener under a name."""
+def in_server(*names: str) -> Callable[[pytest.MonkeyPatch, Ground], None]:
+    """Starts servers that load :mod:`before_cloister` first, which switches ``names`` off."""
+
+    def switch(patch: pytest.MonkeyPatch, _ground: Ground) -> None:
+        from cloister.cli import setup
+
+        extensions = {"before_cloister": True, "cloister_lab": True}
+        settings = {**setup.LAB_SETTINGS, "--ServerApp.jpserver_extensions": str(extensions)}
+        patch.setattr(setup, "LAB_SETTINGS", settings)
+        patch.setenv("CLOISTER_TEST_WITHOUT", ",".join(names))
+        patch.setenv("PYTHONPATH", str(WEAKENED.parent), prepend=os.pathsep)
+
+    return switch
+
+
+def allowing(host: str, listener: str = "http") -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Returns a policy that allows the listener under a name."""
 
     def policy(addresses: Mapping[str, Any]) -> dict[str, Any]:
-        port = int(str(addresses["http"]).rpartition(":")[2])
+        port = int(str(addresses[listener]).rpartition(":")[2])
         return {"egress": {"allow": [{"host": host, "ports": [port], "reason": "a test"}]}}
 
     return policy
@@ -319,6 +335,39 @@ CONTROLS = {
             "notebooks-exported-html",
         ),
         without_extension,
+    ),
+    "tls-inspection": Control(
+        "TLS that the proxy opens",
+        ("network-https-environment",),
+        in_sidecar("tls-inspection"),
+        policy=allowing("127.0.0.1", "https"),
+        kernel=GUARDED,
+    ),
+    "names": Control(
+        "names below a wildcard, looked at before they are looked up",
+        ("network-name-below-wildcard",),
+        in_sidecar("names", "value-filter"),
+        beside=("value-filter",),
+        policy=lambda _: {
+            "egress": {"allow": [{"host": "*.drill.invalid", "ports": [80], "reason": "a test"}]}
+        },
+        kernel=GUARDED,
+    ),
+    "record": Control(
+        "an execution runs when its intent is in the record",
+        ("display-scalar", "text-value"),
+        in_sidecar("record"),
+    ),
+    "page-policy": Control(
+        "pages that a browser keeps from calling out",
+        ("server-page-calls", "files-page-calls"),
+        in_server("page-policy"),
+    ),
+    "saving": Control(
+        "notebooks masked where they are saved",
+        ("notebooks-values-sent-to-be-saved",),
+        in_server("saving"),
+        policy=lambda _: {"files": {"download": {"restricted": "allow", "confidential": "allow"}}},
     ),
     "signature": Control(
         "messages that the kernel has signed",

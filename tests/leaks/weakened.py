@@ -141,6 +141,33 @@ def no_value_filter() -> None:
     replace(ValueFilter, "request", lambda _self, _exchange, body: Leaving(body))
 
 
+def no_tls_inspection() -> None:
+    from cloister.sidecar.proxy import decider
+
+    def blind(*args: Any, **facts: Any) -> Any:
+        return decider_grant(*args, **{**facts, "inspect": False, "scans": False})
+
+    decider_grant = decider.Grant
+    replace(decider, "Grant", blind)
+
+
+def no_names() -> None:
+    from cloister.sidecar.proxy.decider import Decider
+
+    replace(Decider, "_check_name", lambda *_: None)
+
+
+def no_record() -> None:
+    from cloister.sidecar import recorder
+
+    appends = recorder.Recorder.__init__
+
+    def begin(self: Any, append: Any, *rest: Any) -> None:
+        appends(self, lambda _records: None, *rest)
+
+    replace(recorder.Recorder, "__init__", begin)
+
+
 def no_signature() -> None:
     from cloister.sidecar import wire
 
@@ -194,6 +221,9 @@ SWITCHES: dict[str, Callable[[], None]] = {
     "allow-list": no_allow_list,
     "private-addresses": no_private_addresses,
     "value-filter": no_value_filter,
+    "tls-inspection": no_tls_inspection,
+    "names": no_names,
+    "record": no_record,
     "signature": no_signature,
     "token": no_token,
 }

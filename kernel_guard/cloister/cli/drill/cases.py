@@ -96,7 +96,6 @@ class Case:
     control: str | None = None
     unguarded: Unguarded = Unguarded.LEAKS
     limit: str | None = None
-    pending: str | None = None
 
     @property
     def cells(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cloister.cli.drill.cases import Carries, Case, Outcome
+from cloister.cli.drill.pagepolicy import page_may_call
 from cloister.cli.drill.rendering import calls
 from cloister.cli.drill.sightings import Search
 from cloister.core.modes import Mode
@@ -100,4 +101,8 @@ def _call(evidence: Evidence, mark: str) -> str | None:
     if any(mark.encode() in data for data in evidence.caught):
         return "a page called out"
     ways = (calls(message, mark) for message in evidence.messages)
-    return next((f"an output that calls out ({how})" for how in ways if how), None)
+    if how := next(filter(None, ways), None):
+        return f"an output that calls out ({how})"
+    if any(map(page_may_call, evidence.answers)):
+        return "a page that may call out"
+    return None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cloister.cli.drill.ground import Ground
     from cloister.cli.drill.serverclient import JupyterServer
 
+_UNRECORDED: Final = "unrecorded"
 _ON_ITS_WAY_S: Final = 0.05
 _LOCAL: Final = frozenset(
     {"execute_result", "display_data", "update_display_data", "stream", "error", "clear_output"}
@@ -122,7 +123,10 @@ class Worker:
             or not self.client.does_as_told()
         ):
             self._end_kernel()
-        return decide(case, evidence, self._canaries, self._recorded(evidence))
+        recorded = self._recorded(evidence)
+        if self._kernel_name != UNGUARDED and recorded.pop(_UNRECORDED, 0):
+            evidence.traces.append("an execution that is not in the record")
+        return decide(case, evidence, self._canaries, recorded)
 
     @property
     def client_is_alive(self) -> bool:
@@ -150,7 +154,9 @@ class Worker:
         counts: dict[str, int] = {}
         with LineageReader(self._ground.home) as reader:
             for execution_id in evidence.execution_ids:
-                for entry in reader.get(execution_id):
+                entries = reader.get(execution_id)
+                counts[_UNRECORDED] = counts.get(_UNRECORDED, 0) + (not entries)
+                for entry in entries:
                     if entry.body.get("would") is not None:  # a call to a provider
                         counts["observed"] = counts.get("observed", 0) + 1
                     outputs = entry.body.get("outputs")

@@ -48,6 +48,7 @@ class JupyterServer:
     def __init__(self, workspace: Path, *, guarded: bool = True) -> None:
         from cloister.cli.setup import LAB_SETTINGS
 
+        self._workspace = workspace
         self._token = secrets.token_hex(16)
         with socket.socket() as probe:
             probe.bind((_HOST, 0))
@@ -88,7 +89,10 @@ class JupyterServer:
         if "websocket" in visit:
             return _run(self._listen(str(visit["websocket"])))
         method, path = next((m, visit[m]) for m in ("get", "post", "put", "patch") if m in visit)
-        return self._ask(method.upper(), str(path), visit.get("json"))
+        body = visit.get("json")
+        if "body" in visit:
+            body = json.loads((self._workspace / str(visit["body"])).read_bytes())
+        return self._ask(method.upper(), str(path), body)
 
     def close(self) -> None:
         """Ends the server and its kernels."""
