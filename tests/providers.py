@@ -157,14 +157,21 @@ class Rig:
         self.relay.close()
         self.process.stop()
 
-    def allow(self, *servers: Any, providers: list[dict] | None = None, **more: object) -> None:
+    def allow(
+        self,
+        *servers: Any,
+        providers: list[dict] | None = None,
+        egress: dict | None = None,
+        **more: object,
+    ) -> None:
         """Allows servers; the first one is the provider unless others are stated."""
         listed = [{"host": "127.0.0.1", "ports": [s.server_port]} for s in servers]
         if providers is None:
             providers = [
                 {"name": "cloud", "hosts": ["127.0.0.1"], "style": "openai", "level": OPEN}
             ]
-        data = {"version": 1, "egress": {"allow": listed}, "providers": providers, **more}
+        egress = {"allow": listed, **(egress or {})}
+        data = {"version": 1, "egress": egress, "providers": providers, **more}
         self.policy = self.guard.policy = policy_from_dict(data, "0" * 64)
 
     def kinds(self, kind: str) -> list[dict]:

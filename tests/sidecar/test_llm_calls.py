@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -392,6 +393,24 @@ def test_a_key_and_a_value_come_back_as_they_were(rig: Rig, model: Any) -> None:
     model.say = lambda handler, body: handler.answer(json.loads(body))
     assert rig.post(model.url, rows).json() == rows
     assert not [v for v in VALUES if v in sent(model)]
+
+
+def test_a_check_that_takes_too_long_is_ended_and_nothing_leaves(rig: Rig, model: Any) -> None:
+    said = [{"role": "user", "content": f"{PROMPT} {number}"} for number in range(1_000)]
+    many = {**chat(""), "messages": said}
+    rig.allow(model, egress={"time_limit_s": 0.05})
+    begin = time.monotonic()
+    answer = rig.post(model.url, many)
+    assert (answer.status_code, answer.headers["X-Cloister-Code"]) == (413, "CLO-EGRESS-016")
+    assert answer.headers["X-Cloister-Rule"] == "egress.time_limit_s"
+    assert model.seen == []
+    assert rig.kinds("llm.sent") == []
+    taken = time.monotonic() - begin
+    rig.allow(model)
+    begin = time.monotonic()
+    assert rig.post(model.url, many).status_code == 200
+    assert time.monotonic() - begin > taken, "it would have taken longer"
+    assert len(model.seen) == 1
 
 
 def test_what_a_redaction_leaves_behind_is_refused(

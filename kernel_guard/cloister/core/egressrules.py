@@ -144,16 +144,22 @@ class EgressLimits:
     Attributes:
         ca_file: Certificates that the proxy trusts upstream beside the system's, or ``None``.
         upload_bytes: The most bytes that one scanned request may have, as sent and as unpacked.
+        time_limit_s: How long the check of one request may take.
     """
 
     ca_file: str | None = None
     upload_bytes: int = 33_554_432
+    time_limit_s: float = 60.0
 
 
 def egress_limits_from_dict(section: Mapping[str, Any]) -> EgressLimits:
     """Builds what the section ``egress`` says about all destinations."""
     default = EgressLimits()
-    return EgressLimits(section.get("ca_file"), section.get("upload_bytes", default.upload_bytes))
+    return EgressLimits(
+        section.get("ca_file"),
+        section.get("upload_bytes", default.upload_bytes),
+        section.get("time_limit_s", default.time_limit_s),
+    )
 
 
 def _rule(rule_id: str, entry: Mapping[str, Any]) -> EgressRule:

@@ -24,6 +24,7 @@ from cloister.detect.recognizers import Recognizers
 from cloister.detect.spans import Span, joined, without_overlaps
 from cloister.detect.text import find_spans
 from cloister.sidecar.leaves import parts_of_values
+from cloister.sidecar.outgoing.deadline import look_at_the_clock
 
 if TYPE_CHECKING:
     from cloister.core.policy import Policy
@@ -94,9 +95,12 @@ class TextGuard:
         ]
 
     def _find_visible(self, text: str) -> list[Span]:
+        look_at_the_clock()
         recognizers = Recognizers.of(self.policy)
         decoded = decode(text)
+        look_at_the_clock()
         spans = self._by_pattern(recognizers, text)
+        look_at_the_clock()
         if decoded:
             inside = decoded.find(partial(self._by_pattern, recognizers), patterns=True)
             inside += [Span(start, end, "ENCODED", 1.0) for start, end in decoded.unread]
@@ -178,6 +182,7 @@ class TextGuard:
 
     def find_known(self, text: str) -> list[Span]:
         """Returns known values that the policy does not let through."""
+        look_at_the_clock()
         if self.index is None:
             return []
         known = Recognizers.of(self.policy).without_allowed(text, self.index.find(text))

@@ -21,6 +21,7 @@ from cloister.core.errors import CloisterError
 from cloister.core.labels import Level
 from cloister.core.modes import Mode
 from cloister.core.providers import provider_of
+from cloister.sidecar.outgoing.deadline import TimeIsUp, searching_at_most
 from cloister.sidecar.proxy.desk import Ask, Grant
 from cloister.sidecar.proxy.encodings import UnreadableError, decode
 from cloister.sidecar.proxy.filters import Exchange, Leaving
@@ -28,6 +29,7 @@ from cloister.sidecar.proxy.payloads import as_text
 from cloister.sidecar.proxy.refusal import (
     Refusal,
     body_too_long,
+    check_too_long,
     denied_by_policy,
     filter_failed,
     found_values,
@@ -201,10 +203,14 @@ class Decider:
             if self._enforces(use):
                 raise unreadable_body(exchange.host, use.rule.id, error.what) from None
             return Leaving(None)
+        seconds = self._current_policy().egress_limits.time_limit_s
         try:
-            leaving = body_filter.request(exchange, plain)
+            with searching_at_most(seconds):
+                leaving = body_filter.request(exchange, plain)
         except Refusal:
             raise
+        except TimeIsUp:
+            raise check_too_long(exchange.host, seconds) from None
         except Exception as error:  # noqa: BLE001 - a filter that fails lets nothing through
             _LOG.error("CLO-EGRESS-014: %s in a filter", type(error).__name__)
             raise filter_failed(exchange.host, use.rule.id) from None

@@ -170,6 +170,17 @@ def body_too_long(host: str, rule: str, limit: int) -> Refusal:
     )
 
 
+def check_too_long(host: str, seconds: float) -> Refusal:
+    """A body whose check took longer than it may; what was not checked does not leave."""
+    return Refusal(
+        413,
+        f"The check of the request to {host} took longer than {seconds:g} s. It was not sent.",
+        code="CLO-EGRESS-016",
+        rule="egress.time_limit_s",
+        remedy="Send it in parts, or ask an admin to raise egress.time_limit_s.",
+    )
+
+
 def quota_spent(host: str, rule: str, until: str) -> Refusal:
     """A destination of which this user has had enough for now.
 
