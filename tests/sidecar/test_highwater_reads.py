@@ -9,12 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from cloister.sidecar.processes import activity, descendants
 from cloister.store.catalog import Catalog
 from cloister.store.home import Home, ensure_home
 from cloister.store.lineage_reader import LineageReader
 
 ROWS = "name,ssn\nMaria Lindqvist,219-09-9871\nJosé Alvarez,536-22-8713\n"
 DEADLINE_S = 20
+AT_REST_S = 1.0  # how often the sidecar looks whether its kernel sleeps
 
 
 @pytest.fixture
@@ -39,6 +41,22 @@ def level_after(home: Path, kernel, level: str) -> str:
     while state_of(home, kernel)["level"] != level and time.monotonic() < deadline:
         time.sleep(0.05)
     return state_of(home, kernel)["level"]
+
+
+def wait_until_at_rest(kernel) -> None:
+    """Waits until nothing of a kernel has run for longer than the sidecar takes to notice."""
+    walls = next(
+        pid
+        for pid in descendants(kernel.sidecar_pid)
+        if Path(f"/proc/{pid}/comm").read_text("ascii").strip() == "bwrap"
+    )
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        before = activity(walls)
+        time.sleep(2 * AT_REST_S)
+        if before is not None and activity(walls) == before:
+            return
+    raise AssertionError("the kernel does not come to rest")
 
 
 def events(home: Path, kind: str) -> list[dict]:
@@ -138,8 +156,7 @@ class TestReads:
         self, kernel, start_kernel, home, data, bare
     ):
         other = start_kernel(bare)
-        for _ in range(5):  # the first cells wake threads that then stay asleep
-            kernel.run("1")
+        wait_until_at_rest(kernel)
         other.run(f"import os; os.read(os.open({str(data)!r}, 0), 9)")
         assert level_after(home, other, "restricted") == "restricted"
         kernel.run("print('look')")

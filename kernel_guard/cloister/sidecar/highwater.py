@@ -168,10 +168,13 @@ class HighWater:
                 if held is None or _inode(path) in held:
                     self.raise_to(content.level, content.dataset, seen_by="inotify")
 
-    def rest(self) -> None:
-        """Notes that the kernel may be idle from here on.
+    def rest(self) -> bool:
+        """Notes that the kernel may be idle from here on. It is right to say so at any time.
 
         What is opened while nothing behind the walls runs any more was opened by somebody else.
+
+        Returns:
+            Whether it sleeps.
         """
         with self._lock:
             if self._watch is not None:
@@ -179,6 +182,7 @@ class HighWater:
                 picture = self._activity()
                 self.level()
                 self._at_rest = picture
+            return self._at_rest is not None
 
     @contextmanager
     def own_read(self) -> Iterator[None]:

@@ -90,9 +90,13 @@ class Reads:
     def follow(self) -> None:
         """Follows what was declared about data since, and writes rises that were not recorded.
 
+        Called before something runs: what was opened until now, while the kernel slept, was opened
+        by somebody else.
+
         Raises:
             CloisterError: The catalogue cannot be read, or the log cannot take a rise.
         """
+        self.high_water.rest()
         self._record_left()
         if self._scanner.is_behind():
             with self.high_water.own_read():

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PARENT_CHECK_S = 1.0
+_FIRST_REST_S = 0.02
 _WORKSPACE_FILES = 200
 _WORKSPACE_FILE_BYTES = 64 * 1024 * 1024
 _WORKSPACE_DEPTH = 4
@@ -136,6 +137,7 @@ class Sidecar:
             lambda: self._policy.last_valid, self._reads.high_water, self._volume, spec.user
         )
         self._index_ready = threading.Event()
+        self._has_ended = threading.Event()
         self._index_error: CloisterError | None = None
         budgets = Budgets(lambda: BudgetLedger(home), self._policy.check, self._recorder, spec.user)
         self._broker = Broker(
@@ -340,10 +342,19 @@ class Sidecar:
         self._journal.write(line.encode("utf-8", "replace") + b"\n")
         if line.startswith("end "):
             self._reads.high_water.rest()
+            self._has_ended.set()
 
     def _watch_parent(self) -> None:
+        wait_s = _PARENT_CHECK_S
         while os.getppid() == self._spec.parent_pid:
-            time.sleep(_PARENT_CHECK_S)
+            # When an execution ends, threads of the kernel may still be on their way to sleep, and
+            # later one may wake for a moment: each time it sleeps again, it is at rest again.
+            if self._has_ended.wait(wait_s):
+                self._has_ended.clear()
+                wait_s = _FIRST_REST_S
+            # Until the data is indexed, it is this process that opens it.
+            is_at_rest = not self._index_ready.is_set() or self._reads.high_water.rest()
+            wait_s = _PARENT_CHECK_S if is_at_rest else min(2 * wait_s, _PARENT_CHECK_S)
         self._kernel.kill()
 
     def _level_rose(self) -> None:
