@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ADDRESSES: Final = (r"/lsp", r"/lsp/.*")
 _REFUSAL: Final = CloisterError(
     "This server has no language servers: they would run outside the kernel's walls.",
-    code="CLO-LAB-009",
+    code="CLO-LAB-011",
     rule="server.language_servers",
     remedy="Completion and inspection of a guarded kernel work without them.",
 )

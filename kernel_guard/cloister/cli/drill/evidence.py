@@ -47,7 +47,7 @@ class Evidence:
     problem: str | None = None
 
     def add_message(self, message: dict[str, Any]) -> None:
-        """Keeps what a kernel chose; the parent header is the client's own request."""
+        """Keeps what a kernel chose: the parent header, too, which may not be the request's."""
         content = message["content"]
         self.messages.append(
             {
@@ -72,7 +72,7 @@ class Evidence:
         streams: dict[str, list[str]] = {}
         for message in self.messages:
             own: list[str] = []
-            for part in ("content", "metadata", "header"):
+            for part in ("content", "metadata", "header", "parent_header"):
                 own += _leaves(message[part])
             leaves += own
             yield "".join(own)
