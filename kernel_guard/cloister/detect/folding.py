@@ -36,6 +36,9 @@ _LOOKALIKES = str.maketrans(
 _WORD = re.compile(r"\w+")
 _MIXED = re.compile(r"[A-Za-z][\u0370-\u052f]|[\u0370-\u052f][A-Za-z]")
 _TAG = re.compile(r"[\U000e0020-\U000e007e]")
+#: Variation selectors. One stands behind a character; several in a row are bytes that nobody sees.
+_SELECTORS = re.compile(r"[\U000e0100-\U000e01ef]{2,}")
+_SELECTED = {0xE0100 + code - 16: chr(code) for code in range(0x20, 0x7F)}
 
 
 class _PlainCharacters(dict[int, str]):
@@ -126,6 +129,8 @@ def without_invisible(text: str) -> tuple[str, Offsets | None]:
     # Each is looked for first: most texts beyond ASCII have none of them.
     if _TAG.search(text) is not None:
         text = text.translate(_TAGS)
+    if _SELECTORS.search(text) is not None:
+        text = _SELECTORS.sub(lambda run: run.group().translate(_SELECTED), text)
     if _MIXED.search(text) is not None:
         text = _WORD.sub(_latin, text)
     gaps: list[int] = []

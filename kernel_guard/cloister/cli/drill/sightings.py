@@ -47,6 +47,8 @@ _LOOKALIKES: Final = str.maketrans(
     "аАеЕоОрРсСуУхХіІјЈѕЅԁһНКМТВɡոαοτνιΑΒΕΖΗΙΚΜΝΟΡΤΥΧℓ",
     "aAeEoOpPcCyYxXiIjJsSdhHKMTBgnaotviABEZHIKMNOPTYXl",
 )
+#: Selectors 17 to 256 carry the bytes from 16 on where several stand in a row.
+_SELECTED: Final = {0xE0100 + code - 16: chr(code) for code in range(0x20, 0x7F)}
 _PICTURES: Final = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")
 
 
@@ -145,6 +147,8 @@ def _decoded(text: str) -> Iterator[str | bytes]:
         yield urllib.parse.unquote(text)
     if "\\" in text or "=" in text:
         yield _ESCAPE.sub(_unescape, text)
+    if not text.isascii() and (shown := text.translate(_SELECTED)) != text:
+        yield shown
     if "display" in text:
         yield _HIDDEN.sub("", text)
     if len(column := _COLUMN.findall(text)) >= _LONG_COLUMN:
