@@ -54,7 +54,7 @@ def test_what_is_found_does_not_change(parts):
 
 @pytest.mark.parametrize("number", ["0.125 ", "-1.5,", "0.5 | ", "12.25\t", "(0.25)\n"])
 @pytest.mark.parametrize("count", [900, 5_000])
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(parts=st.lists(st.tuples(_PIECES, _GAPS), max_size=12))
 def test_what_stands_between_stretches_of_decimals_is_found(number, count, parts):
     inside = "".join(piece + gap for piece, gap in parts)
@@ -75,7 +75,7 @@ def test_a_table_of_decimals_is_not_read():
 ROW = "<tr><td>0.1250</td><td>-1.5</td></tr>"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(["td", "th", "b"]), _PIECES), max_size=12))
 def test_what_stands_between_rows_of_decimals_is_found(cells):
     inside = "".join(f"<{tag}>{piece}</{tag}>" for tag, piece in cells)

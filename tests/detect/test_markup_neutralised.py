@@ -147,7 +147,7 @@ _MARKUP = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.lists(_MARKUP, max_size=12))
 def test_what_the_short_grammar_accepts_the_whole_judge_accepts(pieces):
     text = "".join(pieces)
