@@ -22,7 +22,7 @@ _CONTROL = bytes((*range(8), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F))
 _WIDTHLESS = re.compile(
     rf"[{_CONTROLS}"
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
-    r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0100-\U000e01ef]"
+    r"\u2060-\u206f\u20e3\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0100-\U000e01ef]"
 )
 #: Invisible twins of the ASCII characters, meant for tagging languages (Unicode 15, 23.9).
 _TAGS = {0xE0000 + code: chr(code) for code in range(0x20, 0x7F)}
@@ -33,6 +33,17 @@ _LOOKALIKES = str.maketrans(
     "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
     "aeopcyxijsdhABEKMHOPCTXIJSoavpABEZHIKMNOPTYX",
 )
+#: Letters that are drawn in another way and decompose into none: small capitals, letters of flags,
+#: white on black.
+_DRAWN = {
+    **dict(zip(map(ord, "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ"), "abcdefghijklmnoprstuvwyz", strict=True)),
+    **{
+        first + number: chr(ord("A") + number)
+        for first in (0x1F150, 0x1F170, 0x1F1E6)
+        for number in range(26)
+    },
+}
+_IS_DRAWN = re.compile(f"[{''.join(map(chr, _DRAWN))}]")
 _WORD = re.compile(r"\w+")
 _MIXED = re.compile(r"[A-Za-z][\u0370-\u052f]|[\u0370-\u052f][A-Za-z]")
 _TAG = re.compile(r"[\U000e0020-\U000e007e]")
@@ -118,8 +129,9 @@ def _plain_run(match: re.Match[str]) -> str:
 def without_invisible(text: str) -> tuple[str, Offsets | None]:
     """Returns ``text`` without characters that nobody sees, and what leads back to its offsets.
 
-    Invisible letters become the letters that they stand for, and so do letters of other alphabets
-    that look like Latin ones, in words that have Latin ones as well (UTS #39, mixed scripts).
+    Invisible letters become the letters that they stand for, and so do letters that are drawn in
+    another way, and those of other alphabets that look like Latin ones, in words that have Latin
+    ones as well (UTS #39, mixed scripts).
 
     Returns:
         ``None`` in place of the offsets when nothing was taken out.
@@ -129,6 +141,8 @@ def without_invisible(text: str) -> tuple[str, Offsets | None]:
     # Each is looked for first: most texts beyond ASCII have none of them.
     if _TAG.search(text) is not None:
         text = text.translate(_TAGS)
+    if _IS_DRAWN.search(text) is not None:
+        text = text.translate(_DRAWN)
     if _SELECTORS.search(text) is not None:
         text = _SELECTORS.sub(lambda run: run.group().translate(_SELECTED), text)
     if _MIXED.search(text) is not None:

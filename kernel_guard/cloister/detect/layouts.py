@@ -41,7 +41,7 @@ MIRRORED_HINT: Final = rf"[a-z]{{2}}[A-Z](?:[^A-Za-z0-9_]|$)|{_MIRRORED_NUMBER}|
 # A question mark is what stands for a character that is not ASCII.
 SPACED: Final = "|".join(
     rf"\b\w{s}(?:[^\n]{s}){{3,}}\w\b"
-    for s in (" ", r"\n", r"\t", r"\.", ",", "_", r"\|", r"\*", "-", "/", r"\?")
+    for s in (" ", r"\n", r"\t", r"\.", ",", "_", r"\|", r"\*", "-", "/", r"\?", "#", "~", ";")
 )
 _WIDE: Final = (" | ", " - ", ", ", "; ", "  ")
 SPACED_WIDE: Final = "|".join(rf"\b\w(?:{re.escape(s)}[^\n]){{4,}}\b" for s in _WIDE)
@@ -50,7 +50,7 @@ LIST: Final = rf"{_QUOTED}(?:[, \n()]{{1,4}}(?:\d{{1,6}}(?:: ?|, ?))?b?{_QUOTED}
 COLUMN: Final = (
     r"\b\d{1,6}[ \t]{1,24}[^\n](?:[ \t]*\n[ \t]*\d{1,6}[ \t]{1,24}[^\n]){4,}[ \t]*(?:\n|$)"
 )
-_ORDINAL = r"(?:3[2-9]|[4-9]\d|1\d\d|2[0-4]\d|25[0-5])"
+_ORDINAL = r"0{0,2}(?:3[2-9]|[4-9]\d|1\d\d|2[0-4]\d|25[0-5])"
 # A letter may stand before and behind them: the numbers of an SVG path.
 ORDINALS: Final = (
     rf"(?:\b|[A-Za-z]){_ORDINAL}(?:(?:,[ \n\t]{{0,3}}|[ \n\t]{{1,3}}){_ORDINAL}){{4,}}"
@@ -59,9 +59,9 @@ ORDINALS: Final = (
 
 # Numbers that have a shape or check digits, with letters before or behind them. A word in which
 # letters and digits take turns is a hash and no such word.
-_ASCII_LETTERS: Final = string.ascii_letters.encode()
+_GLUE: Final = (string.ascii_letters + "_").encode()
 _SHAPED = r"\d{3}-\d{2}-\d{4}|\d{13,19}|\d{4}(?:[ -]\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{5}"
-_LETTERS = r"[A-Za-z]{1,24}"
+_LETTERS = r"[A-Za-z_]{1,24}"
 _GOES_ON_BEFORE: Final = re.compile(rb"[-_.]")
 _GOES_ON: Final = re.compile(rb"[-_.]\w")
 GLUED: Final = rf"\b{_LETTERS}(?:{_SHAPED})(?:{_LETTERS})?\b|\b(?:{_SHAPED}){_LETTERS}\b"
@@ -193,11 +193,12 @@ def _spelled_by_numbers(data: bytes, places: list[tuple[int, int]]) -> View | No
 def read_glued(text: str, data: bytes, pattern: Any, _budget: Budget) -> Iterator[View]:
     """Yields numbers that letters stand against, without the letters."""
     for match in pattern.finditer(data):
-        if _GOES_ON_BEFORE.match(data, match.start() - 1) or _GOES_ON.match(data, match.end()):
+        is_inside = match.start() > 0 and _GOES_ON_BEFORE.match(data, match.start() - 1)
+        if is_inside or _GOES_ON.match(data, match.end()):
             continue  # the number of a part: A123-45-6789-B
         word = match[0]
-        start = match.start() + len(word) - len(word.lstrip(_ASCII_LETTERS))
-        end = match.end() - (len(word) - len(word.rstrip(_ASCII_LETTERS)))
+        start = match.start() + len(word) - len(word.lstrip(_GLUE))
+        end = match.end() - (len(word) - len(word.rstrip(_GLUE)))
         places = range(start, end)
         ends = range(start + 1, end + 1)
         yield View(text[start:end], start, end, places, ends, holds_more=False)

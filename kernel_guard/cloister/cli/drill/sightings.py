@@ -44,9 +44,9 @@ _COLUMN: Final = re.compile(r"^\s*\d+\s+(\S)\s*$", re.MULTILINE)
 _LONG_COLUMN: Final = 6
 _LITERAL: Final = re.compile(r"b'(?:[^'\\\n]|\\.)+'|b\"(?:[^\"\\\n]|\\.)+\"")
 _LOOKALIKES: Final = str.maketrans(
-    "аАеЕоОрРсСуУхХіІјЈѕЅԁһНКМТВɡոαοτνιΑΒΕΖΗΙΚΜΝΟΡΤΥΧℓ",
-    "aAeEoOpPcCyYxXiIjJsSdhHKMTBgnaotviABEZHIKMNOPTYXl",
-)
+    "аАеЕоОрРсСуУхХіІјЈѕЅԁһНКМТВɡոαοτνιΑΒΕΖΗΙΚΜΝΟΡΤΥΧℓᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
+    "aAeEoOpPcCyYxXiIjJsSdhHKMTBgnaotviABEZHIKMNOPTYXlabcdefghijklmnoprstuvwyz",
+) | {0x1F1E6 + number: chr(ord("a") + number) for number in range(26)}
 #: Selectors 17 to 256 carry the bytes from 16 on where several stand in a row.
 _SELECTED: Final = {0xE0100 + code - 16: chr(code) for code in range(0x20, 0x7F)}
 _PICTURES: Final = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")
