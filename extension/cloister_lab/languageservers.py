@@ -19,7 +19,8 @@ from cloister_lab.refusing import RefusingHandler
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-_ADDRESSES: Final = (r"/lsp", r"/lsp/.*")
+#: Which there are is still answered: none. Every JupyterLab asks when it starts.
+_CONNECTIONS: Final = r"/lsp/ws/.*"
 _REFUSAL: Final = CloisterError(
     "This server has no language servers: they would run outside the kernel's walls.",
     code="CLO-LAB-011",
@@ -40,8 +41,5 @@ def close_language_servers(serverapp: ServerApp) -> None:
     base_url = serverapp.web_app.settings["base_url"]
     serverapp.web_app.add_handlers(
         ".*$",
-        [
-            (url_path_join(base_url, address), RefusingHandler, {"refusal": _REFUSAL})
-            for address in _ADDRESSES
-        ],
+        [(url_path_join(base_url, _CONNECTIONS), RefusingHandler, {"refusal": _REFUSAL})],
     )

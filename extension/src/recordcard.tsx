@@ -28,7 +28,7 @@ export function RecordCard(props: {
         <button
           type="button"
           className="jp-Cloister-button"
-          disabled={model.isVerifying}
+          aria-disabled={model.isVerifying}
           onClick={() => void model.verify()}
         >
           {trans.__('Verify')}

@@ -24,6 +24,12 @@ class Records:
     def append(self, kind: str, header: dict[str, Any]) -> None:
         self.appended.append((kind, header))
 
+    def active_id(self) -> str | None:
+        return None  # no cell runs
+
+    def spent(self, spend: dict[str, Any]) -> None:
+        """What a cell's result would say of it; there is none."""
+
 
 @dataclass
 class Workspace:

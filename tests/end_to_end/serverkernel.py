@@ -44,10 +44,15 @@ class KernelThroughServer(KernelClient):
             made = server.request("POST", "api/sessions", json=asked)
             made.raise_for_status()
             kernel_id = made.json()["kernel"]["id"]
-        self.kernel_id = kernel_id
+        self._kernel_id = kernel_id
         self._manager = self
         self._client = _Connection(server, kernel_id, protocol)
         assert self.run("pass")
+
+    @property
+    def kernel_id(self) -> str:
+        """What the server calls it."""
+        return self._kernel_id
 
     def is_alive(self) -> bool:
         """The server restarts kernels by itself."""

@@ -61,8 +61,10 @@ def open_language_server(server, name):
 def test_no_language_server_starts(tmp_path, ran, policy):
     with serve(tmp_path, ran, policy) as server:
         answer = server.request("GET", "lsp/status")
-        assert answer.status_code == 403
-        assert "CLO-LAB-011" in answer.json()["message"]
+        assert answer.json()["sessions"] == {}
+        refused = server.request("GET", "lsp/ws/spy")
+        assert refused.status_code == 403
+        assert "CLO-LAB-011" in refused.json()["message"]
         for name in NAMES:
             with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
                 open_language_server(server, name)

@@ -172,12 +172,15 @@ def test_a_record_that_was_changed_is_shown_as_not_intact(recorded, page, screen
     with sqlite3.connect(recorded.home.lineage_path) as database:
         database.execute(
             "UPDATE event SET header = CAST(replace(CAST(header AS TEXT), 'maya', 'mary') AS BLOB)"
-            " WHERE seq = 4"
+            " WHERE seq = (SELECT min(seq) FROM event WHERE CAST(header AS TEXT) LIKE '%maya%'"
+            " AND NOT EXISTS (SELECT 1 FROM event WHERE CAST(header AS TEXT) LIKE '%mary%'))"
         )
+        changed = "SELECT min(seq) FROM event WHERE CAST(header AS TEXT) LIKE '%mary%'"
+        (first_bad,) = database.execute(changed).fetchone()
     database.close()
     open_lab(page, recorded, theme=f"JupyterLab {theme}")
     run_command(page, "Verify the Record")
     region = panel(page)
     expect(region.get_by_text("Record is not intact")).to_be_visible()
-    expect(region).to_contain_text("Event 4 is the first that does not fit.")
+    expect(region).to_contain_text(f"Event {first_bad} is the first that does not fit.")
     screenshot(page, f"record-not-intact-{theme.lower()}")
