@@ -150,10 +150,11 @@ class TestChecker:
         """What the process has for itself does not grow with the index."""
         verdict(checker, display(**{"text/plain": "x"}))
         before = private_bytes(checker)
-        guard.index.add("US_SSN", [f"{n:09d}" for n in range(100_000_000, 101_000_000)])
-        assert guard.index._entries.nbytes > 8_000_000
+        guard.index.add("US_SSN", [f"{n:09d}" for n in range(100_000_000, 103_000_000)])
+        assert guard.index._entries.nbytes > 24_000_000
         assert verdict(checker, display(**{"text/plain": "100500123"})).passage.tally
-        assert private_bytes(checker) - before < 4_000_000
+        # Pages that a fork shares with its parent become its own here and there.
+        assert private_bytes(checker) - before < 12_000_000
 
 
 def private_bytes(checker: Checker) -> int:
