@@ -61,3 +61,10 @@ def test_with_the_control_alone_none_of_its_cases_leaks(name, ground, canaries, 
     if control.beside:
         in_sidecar(*control.beside)(monkeypatch, ground)
     must_hold_all([control], ground, canaries, f"with-{name}")
+
+
+def test_a_worker_may_have_the_port_of_one_before_it(ground):
+    for _ in range(2):
+        ground.add_model(45_678)
+    names = [p["name"] for p in yaml.safe_load(ground.home.policy_path.read_bytes())["providers"]]
+    assert names.count("drill-45678") == 1

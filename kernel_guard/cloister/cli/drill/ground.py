@@ -109,6 +109,8 @@ class Ground:
         provider = {"name": f"drill-{port}", **where, "local": True, "level": level}
         with self._lock:
             document = yaml.safe_load(self.home.policy_path.read_bytes())
+            if any(known["name"] == provider["name"] for known in document.get("providers", ())):
+                return  # a worker before has had the same port
             rules = document.setdefault("egress", {}).setdefault("allow", [])
             rules.append({"host": "127.0.0.1", "ports": [port]})
             document.setdefault("providers", []).append(provider)
