@@ -12,7 +12,7 @@ import binascii
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.store.keyproviders.provider import (
-    no_signing_key,
+    WrappingProvider,
     not_installed,
     other_key,
     out_of_reach,
@@ -20,14 +20,14 @@ from cloister.store.keyproviders.provider import (
 )
 
 if TYPE_CHECKING:
-    from cloister.store.keyproviders.provider import KeyProviderError, Signer
+    from cloister.store.keyproviders.provider import KeyProviderError
     from cloister.store.keysettings import AwsKmsSettings
 
 _NAME: Final = "aws-kms"
 _TIMEOUT_S: Final = 5
 
 
-class AwsKmsProvider:
+class AwsKmsProvider(WrappingProvider):
     """Wraps in AWS KMS.
 
     Args:
@@ -64,15 +64,6 @@ class AwsKmsProvider:
         """Asks KMS for new key material; older material still unwraps."""
         self._ask("rotate_key_on_demand")
         return f"KMS rotated {self._settings.key_id}"
-
-    def make_signer(self) -> tuple[str, bytes] | None:
-        """Signing keys are kept wrapped: a signature for each append is too far away there."""
-        return None
-
-    def signer(self, label: str) -> Signer:
-        """There is none here."""
-        del label
-        raise no_signing_key(_NAME)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Final
 from cloister.store.keyproviders.provider import (
     NOT_INSTALLED,
     KeyProviderError,
-    no_signing_key,
+    WrappingProvider,
     other_key,
 )
 
 if TYPE_CHECKING:
-    from cloister.store.keyproviders.provider import Signer
     from cloister.store.keysettings import PassphraseSettings
 
 _MEMORY_KIB: Final = 64 * 1024
@@ -36,7 +35,7 @@ _SHAPE: Final = re.compile(r"argon2id\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$([A-
 _NAME: Final = "local"
 
 
-class PassphraseProvider:
+class PassphraseProvider(WrappingProvider):
     """Wraps with a key that exists only while somebody has the passphrase.
 
     Args:
@@ -88,15 +87,6 @@ class PassphraseProvider:
         """Takes a new salt, and so a new key, for what is wrapped from now on."""
         self._salt = os.urandom(_SALT_BYTES)
         return "a new salt; for a new passphrase give --provider a file that names it"
-
-    def make_signer(self) -> tuple[str, bytes] | None:
-        """Signing keys are kept wrapped."""
-        return None
-
-    def signer(self, label: str) -> Signer:
-        """There is none here."""
-        del label
-        raise no_signing_key(_NAME)
 
     def close(self) -> None:
         """Forgets the passphrase."""

@@ -136,3 +136,18 @@ def no_signing_key(provider: str) -> KeyProviderError:
         f"The key that signs the record is not held by {provider}.",
         remedy="Check that keys.yaml names the token or server that it was made in.",
     )
+
+
+class WrappingProvider:
+    """What providers share that wrap and sign nothing."""
+
+    name: str
+
+    def make_signer(self) -> tuple[str, bytes] | None:
+        """Signing keys are kept wrapped; over a network a signature for each append is too far."""
+        return None
+
+    def signer(self, label: str) -> Signer:
+        """There is none here."""
+        del label
+        raise no_signing_key(self.name)

@@ -13,7 +13,7 @@ import binascii
 from typing import TYPE_CHECKING, Any, Final
 
 from cloister.store.keyproviders.provider import (
-    no_signing_key,
+    WrappingProvider,
     not_installed,
     other_key,
     out_of_reach,
@@ -23,14 +23,14 @@ from cloister.store.keyproviders.provider import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cloister.store.keyproviders.provider import KeyProviderError, Signer
+    from cloister.store.keyproviders.provider import KeyProviderError
     from cloister.store.keysettings import VaultSettings
 
 _NAME: Final = "vault"
 _TIMEOUT_S: Final = 5
 
 
-class VaultProvider:
+class VaultProvider(WrappingProvider):
     """Wraps in Vault.
 
     Args:
@@ -77,15 +77,6 @@ class VaultProvider:
         """Asks Vault for a new version of the key."""
         self._ask("rotate_key")
         return f"Vault made a new version of {self._settings.key}"
-
-    def make_signer(self) -> tuple[str, bytes] | None:
-        """Signing keys are kept wrapped: a signature for each append is too far away there."""
-        return None
-
-    def signer(self, label: str) -> Signer:
-        """There is none here."""
-        del label
-        raise no_signing_key(_NAME)
 
     def close(self) -> None:
         """Closes the connection."""
